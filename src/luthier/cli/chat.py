@@ -1,0 +1,57 @@
+"""`luthier chat`: ask a run in the terminal, with the base's answer beside it."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from luthier.cli.output import Json, RunFolder, console, emit, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def command(
+    run: RunFolder,
+    base: Annotated[bool, typer.Option("--base", help="Show the untuned base's answer beside it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a trained run, a line at a time; an empty line or Ctrl-D ends."""
+    from luthier import pipeline
+
+    speakers = {"tuned": pipeline.speaker(run)}
+    if base:
+        speakers = {"base": pipeline.speaker(run, base=True), **speakers}
+    interactive = sys.stdin.isatty() and not as_json
+    if interactive:
+        console().print("ask something; an empty line ends", style="dim")
+    while (text := _ask(interactive)).strip():
+        answers = {name: _answer(speaker, text) for name, speaker in speakers.items()}
+        emit({"text": text, **answers}, partial(_show, answers), as_json=as_json)
+
+
+def _ask(interactive: bool) -> str:
+    try:
+        return input("> " if interactive else "")
+    except EOFError:
+        return ""
+
+
+def _answer(speaker: Any, text: str) -> str:
+    """In the model's own words where it has any."""
+    from luthier.errors import DataError
+
+    mode = None if speaker.task.head == "sequence_classification" else "generate"
+    try:
+        return str(speaker.predict([text], mode=mode)[0].raw)
+    except DataError as error:
+        return f"({error.found})"
+
+
+def _show(answers: dict[str, str], target: Console) -> None:
+    side_by_side = table(*answers)
+    side_by_side.add_row(*answers.values())
+    target.print(side_by_side)

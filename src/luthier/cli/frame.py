@@ -1,0 +1,145 @@
+"""What all commands share: how they are found, and how errors become messages and exit codes.
+
+The file `luthier/cli/plan.py` is the command `luthier plan`: its function `command` has the options, its docstring is
+the help. It is imported when it is called, or when `--help` lists it, so commands import the pipeline inside the
+function.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, cast
+
+import typer
+import typer.core
+from typer.exceptions import Abort, TyperException
+
+from luthier.cli.output import print_error
+from luthier.errors import ConfigError, Interrupted, LuthierError
+
+COMMANDS = (
+    "demo",
+    "new",
+    "recipes",
+    "plan",
+    "inspect",
+    "train",
+    "evaluate",
+    "predict",
+    "chat",
+    "export",
+    "report",
+    "doctor",
+    "schema",
+)
+"""In the order in which a person meets them; `--help` shows them so."""
+
+# What the machine refuses is not a bug of ours: say which file and why.
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ENOTDIR}
+
+
+class _Commands(Mapping[str, Any]):
+    """Typer commands by name, imported when one is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        app = typer.Typer(add_completion=False)
+        app.command(name)(importlib.import_module(f"luthier.cli.{name}").command)
+        return typer.main.get_command(app)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _LazyGroup(typer.core.TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = cast(Any, _Commands())
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.commands)
+
+
+app = typer.Typer(cls=_LazyGroup, add_completion=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"luthier {version('luthier')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Turn your own rows into a specialised model, and see whether it is better than the one you started from."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code; errors are printed to stderr, never as a traceback.
+
+    Args:
+        arguments: what stands after `luthier` on the command line; nothing means `--help`.
+    """
+    as_json = "--json" in arguments
+    try:
+        code = typer.main.get_command(app)(list(arguments) or ["--help"], prog_name="luthier", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except LuthierError as error:
+        return _fail(error, as_json)
+    except TyperException as error:
+        return _fail(_usage(error), as_json)
+    except (KeyboardInterrupt, Abort):
+        return _fail(Interrupted("interrupted"), as_json)
+    except OSError as error:
+        return _fail(_refused(error) if error.errno in _REFUSALS else _bug(error), as_json)
+    except Exception as error:  # the one place where nothing may escape
+        return _fail(_bug(error), as_json)
+
+
+def _fail(error: LuthierError, as_json: bool) -> int:
+    if os.environ.get("LUTHIER_DEBUG") == "1":
+        traceback.print_exception(error)
+    print_error(error, as_json=as_json)
+    return error.exit_code
+
+
+def _usage(error: TyperException) -> ConfigError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "luthier"
+    return ConfigError(error.format_message(), hint=f"`{path} --help`")
+
+
+def _refused(error: OSError) -> LuthierError:
+    refused = LuthierError(f"{error.strerror or error}", where=error.filename and str(error.filename))
+    refused.__cause__ = error
+    return refused
+
+
+def _bug(error: Exception) -> LuthierError:
+    handle, path = tempfile.mkstemp(prefix="luthier-", suffix="-traceback.txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"luthier {' '.join(sys.argv[1:])}\n\n")
+        traceback.print_exception(error, file=file)
+    bug = LuthierError(
+        f"a bug in Luthier: {type(error).__name__}: {error}",
+        where=f"the traceback is in {path}",
+        hint="report it with that file; LUTHIER_DEBUG=1 shows the traceback here",
+    )
+    bug.__cause__ = error
+    return bug

@@ -1,0 +1,87 @@
+"""`luthier predict`: answers to new texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from luthier.cli.output import Json, RunFolder, emit, table
+from luthier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def command(
+    run: RunFolder,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="A text a line, or JSONL with `text`; - reads standard input."),
+    ] = None,
+    output_file: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write JSONL there.")] = None,
+    mode: Annotated[str | None, typer.Option(help="labels or generate, for a language model.")] = None,
+    base: Annotated[bool, typer.Option("--base", help="Ask the untuned base instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Answer new texts with a trained run."""
+    from luthier import pipeline
+    from luthier.runs.files import write_text
+
+    asked = [*(texts or []), *_read(input_file)]
+    if not asked:
+        raise ConfigError("there is nothing to answer", expected="texts on the command line, or --input FILE")
+    predictions = [_plain(p) for p in pipeline.predict(run, asked, mode=mode, base=base)]
+    if output_file:
+        write_text(output_file, "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions))
+    emit(predictions, lambda console: _show(predictions, console), as_json=as_json)
+
+
+def _read(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    if str(path) != "-" and not path.is_file():
+        raise ConfigError(f"there is no file '{path}'", where="--input")
+    lines = (sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")).splitlines()
+    return [_text(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _text(line: str, number: int) -> str:
+    """A line as it stands, or the `text` of a JSON object."""
+    if not line.startswith("{"):
+        return line
+    try:
+        return str(json.loads(line)["text"])
+    except (json.JSONDecodeError, KeyError) as error:
+        raise ConfigError("a line looks like JSON but has no `text`", where=f"--input, line {number}") from error
+
+
+def _plain(prediction: Any) -> dict[str, Any]:
+    return {
+        "text": prediction.text,
+        "answer": prediction.parsed if prediction.parsed is not None else prediction.raw,
+        "raw": prediction.raw,
+        "valid": prediction.parsed is not None,
+        "scores": prediction.scores,
+    }
+
+
+def _show(predictions: list[dict[str, Any]], console: Console) -> None:
+    rows = table("answer", ">probability", "text")
+    for prediction in predictions:
+        rows.add_row(prediction["answer"], _probability(prediction["scores"]), prediction["text"])
+    console.print(rows)
+
+
+def _probability(scores: dict[str, float]) -> str:
+    """Of the best label among the allowed ones."""
+    import math
+
+    if not scores:
+        return ""
+    best = max(scores.values())
+    return f"{1 / sum(math.exp(score - best) for score in scores.values()):.3f}"

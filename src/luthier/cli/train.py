@@ -1,0 +1,59 @@
+"""`luthier train`: trains, evaluates beside the base and writes the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from luthier.cli.output import Json, Overrides, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def command(
+    config: Annotated[Path | None, typer.Argument(help="The run's YAML; `luthier new` writes one.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model, compare it with its base and write the report."""
+    from luthier import pipeline
+    from luthier.cli.progress import TrainingDisplay, progress_bar
+
+    with progress_bar(enabled=not as_json) as progress, TrainingDisplay(enabled=not as_json) as display:
+        run = pipeline.train(config, overrides or [], resume=resume, listeners=[display], progress=progress)
+    emit(result(run), lambda console: show(run, console), as_json=as_json)
+
+
+def result(run: Any) -> dict[str, Any]:
+    """What a machine gets to know of a finished run."""
+    from luthier.runs.files import read_json
+
+    metrics = read_json(run.metrics_file) if run.metrics_file.exists() else None
+    return {"run": run.path, "adapter": run.adapter, "report": run.report, "record": run.record, "metrics": metrics}
+
+
+def show(run: Any, console: Console) -> None:
+    """Scores, where everything lies, and what to do next."""
+    from luthier.cli.evaluate import show_scores
+    from luthier.data.ledger import summarise
+    from luthier.reporting.tables import ledger_tables
+
+    for table in ledger_tables(summarise(run.ledger_file)):
+        console.print(table)
+    show_scores(run, console)
+    here = Path.cwd()
+    folder = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
+    console.print(f"\nadapter   {folder / 'adapter'}   (plain `peft` loads it)")
+    console.print(f"scores    {folder / 'evaluation' / 'metrics.json'}")
+    console.print(f"ledger    {folder / 'ledger.parquet'}   (every row and its fate)")
+    console.print(f"report    {folder / 'report.html'}   (open it in a browser)")
+    console.print("\ntry next:")
+    console.print(f"  luthier chat {folder} --base", style="bold")
+    console.print(f'  luthier predict {folder} "your own text"', style="bold")
+    console.print(f"  luthier export {folder} --to merged", style="bold")

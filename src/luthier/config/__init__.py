@@ -1,0 +1,32 @@
+"""A run's configuration: its parts, how it is read, and its JSON Schema."""
+
+from luthier.config.loading import load_config, parse_config
+from luthier.config.run import (
+    CheckpointConfig,
+    DataConfig,
+    EarlyStoppingConfig,
+    EvaluationConfig,
+    GenerateConfig,
+    ModelConfig,
+    RunConfig,
+    SourceConfig,
+    SplitConfig,
+    TrainingConfig,
+)
+from luthier.shares import share_to_steps
+
+__all__ = [
+    "CheckpointConfig",
+    "DataConfig",
+    "EarlyStoppingConfig",
+    "EvaluationConfig",
+    "GenerateConfig",
+    "ModelConfig",
+    "RunConfig",
+    "SourceConfig",
+    "SplitConfig",
+    "TrainingConfig",
+    "load_config",
+    "parse_config",
+    "share_to_steps",
+]

@@ -1,0 +1,231 @@
+"""RunConfig and its parts. Every field's description is the one place where its help text is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from luthier import registry
+from luthier.config.plugins import plugin_field, plugin_name
+from luthier.registry import Options
+from luthier.shares import ShareOrSteps
+
+DEFAULTS = {
+    "task": "causal_lm",
+    "method": "lora",
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "cleaning": "deduplicate",
+}
+"""The plugin that is meant when a configuration names none."""
+
+if TYPE_CHECKING:
+    TaskOptions = Options
+    MethodOptions = Options
+    OptimizerOptions = Options
+    ScheduleOptions = Options
+    CleaningOptions = Options
+    MetricName = str
+    FormatName = str
+else:
+    TaskOptions = plugin_field("task", default=DEFAULTS["task"])
+    MethodOptions = plugin_field("method", default=DEFAULTS["method"])
+    OptimizerOptions = plugin_field("optimizer", default=DEFAULTS["optimizer"])
+    ScheduleOptions = plugin_field("schedule", default=DEFAULTS["schedule"])
+    CleaningOptions = plugin_field("cleaning")
+    MetricName = plugin_name("metric")
+    FormatName = plugin_name("format", also="auto")
+
+
+def _default(kind: str) -> Options:
+    options: Options = registry.load(kind, DEFAULTS[kind]).Options()
+    return options
+
+
+class Part(BaseModel):
+    """Base of every part: unknown keys are refused, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Part):
+    """The base model and the numbers it computes in."""
+
+    base: str = Field(
+        description="Hub id, folder, .gguf file, or package:MODULE/FILE (a file inside a Python package)."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Type of the frozen weights and of the computation; trained weights stay float32. "
+        "auto = what this processor multiplies fastest.",
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run Python code that comes with the model. Off unless you trust it."
+    )
+    allow_pickle: bool = Field(
+        False, description="Load pickled weights (.bin, .pt), which can run code. Off unless you trust them."
+    )
+
+
+class SourceConfig(Part):
+    """One file or folder of rows."""
+
+    path: str = Field(description="A file or a folder: JSON, JSONL, CSV, TSV, Parquet, TXT, each also as .gz.")
+    format: FormatName = Field(
+        "auto", description="Name of the row format; auto looks at the rows and says what it found."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Which column plays which role, such as {text: sentence, label: sentiment}."
+    )
+    encoding: str = Field("auto", description="Text encoding, such as utf-8, latin-1, gb18030; auto detects it.")
+
+
+class SplitConfig(Part):
+    """How validation and test rows are carved out of the training rows."""
+
+    test: float = Field(0.1, ge=0, lt=1, description="Share of rows for the test split, when no test source is given.")
+    validation: float = Field(0.1, ge=0, lt=1, description="Share for validation, when no validation source is given.")
+    by: str = Field(
+        "label",
+        pattern=r"^(random|label|group:.+|time:.+)$",
+        description="random | label (stratified) | group:COLUMN (a group never crosses) | "
+        "time:COLUMN (the latest rows are the test).",
+    )
+    seed: int = Field(42, description="Seed of the split.")
+
+
+def _as_sources(value: Any) -> Any:
+    items = value if isinstance(value, list) else [value]
+    return [{"path": item} if isinstance(item, str) else item for item in items]
+
+
+_SourceInput = str | SourceConfig
+Sources = Annotated[
+    list[SourceConfig],
+    BeforeValidator(_as_sources, json_schema_input_type=_SourceInput | list[_SourceInput]),
+]
+"""A path, {path: ..., its options}, or a list of these."""
+
+
+class DataConfig(Part):
+    """Where rows come from and what is done with them before training."""
+
+    train: Annotated[Sources, Field(min_length=1)] = Field(description="Sources of the training rows.")
+    validation: Sources = Field(
+        default_factory=list, description="Sources of validation rows; empty = carved out by split."
+    )
+    test: Sources = Field(default_factory=list, description="Sources of test rows; empty = carved out by split.")
+    tolerance: float = Field(0.01, ge=0, le=1, description="Share of unreadable rows that is still allowed.")
+    split: SplitConfig = Field(default_factory=lambda: SplitConfig(), description="How splits are carved out.")
+    clean: list[CleaningOptions] = Field(
+        default_factory=lambda: [_default("cleaning")], description="Cleaning steps, in order."
+    )
+    labels: list[str] | None = Field(
+        None,
+        description="The allowed labels, in order; rows with others are quarantined. "
+        "null = those seen in the training rows.",
+    )
+    limit: int | None = Field(None, ge=1, description="Use at most so many training rows (chosen by the split's seed).")
+    template: str = Field(
+        "chat", description="chat (the model's own chat template), a named template, or an inline Jinja template."
+    )
+    system: str | None = Field(None, description="System message; null = what the template does by itself.")
+    instruction: str | None = Field(
+        None, description="What labelled text is asked, before the text; {labels} stands for the allowed labels."
+    )
+    max_length: int = Field(512, ge=8, description="Longest row in tokens.")
+    too_long: Literal["drop", "truncate", "split", "fail"] = Field(
+        "drop",
+        description="What happens to longer rows: drop, truncate (the user's text is cut, the answer kept), "
+        "split (documents), fail.",
+    )
+    balance: Literal["none", "oversample", "weighted"] = Field(
+        "none", description="none | oversample (repeat rows of rare labels) | weighted (draw labels equally often)."
+    )
+
+
+class CheckpointConfig(Part):
+    """When work is saved."""
+
+    every: ShareOrSteps | None = Field(
+        0.25, description="Share of all steps (float up to 1), steps (integer), or null."
+    )
+    keep: int = Field(2, ge=1, description="How many checkpoints to keep besides the best one.")
+
+
+class EarlyStoppingConfig(Part):
+    """Stops when a metric no longer gets better."""
+
+    metric: str = Field("loss", description="Validation metric to watch.")
+    patience: int = Field(3, ge=1, description="Evaluations without improvement before stopping.")
+
+
+class TrainingConfig(Part):
+    """The optimisation."""
+
+    epochs: float = Field(2.0, gt=0, description="Passes over the training rows.")
+    max_steps: int | None = Field(None, ge=1, description="Stops earlier than the epochs when set.")
+    batch_size: int = Field(16, ge=1, description="Examples per optimiser step, whatever the micro-batch.")
+    micro_batch: int | Literal["auto"] = Field(
+        "auto", description="Examples computed at once; the result does not depend on it."
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate.")
+    optimizer: OptimizerOptions = Field(default_factory=lambda: _default("optimizer"), description="The optimiser.")
+    schedule: ScheduleOptions = Field(
+        default_factory=lambda: _default("schedule"), description="Learning rate over the steps."
+    )
+    max_grad_norm: float | None = Field(1.0, gt=0, description="Gradients are clipped to this norm; null = never.")
+    seed: int = Field(42, description="Seed of initialisation, dropout and row order.")
+    engine: Literal["auto", "reference"] = Field("auto", description="Which training engine runs.")
+    checkpoint: CheckpointConfig = Field(default_factory=lambda: CheckpointConfig(), description="When work is saved.")
+    early_stopping: EarlyStoppingConfig | None = Field(None, description="null = train to the end.")
+
+
+class GenerateConfig(Part):
+    """How answers are generated during evaluation (greedily)."""
+
+    max_new_tokens: int = Field(8, ge=1, description="Longest answer in tokens.")
+
+
+class EvaluationConfig(Part):
+    """What is measured, and when."""
+
+    every: ShareOrSteps | None = Field(
+        0.25, description="Share of all steps, steps, or null: how often validation is scored."
+    )
+    limit: int | None = Field(200, ge=1, description="Validation rows scored during training; null = all.")
+    samples: int = Field(5, ge=0, description="Validation rows whose answers are shown at every evaluation.")
+    metrics: list[MetricName] = Field(
+        default_factory=lambda: ["accuracy", "f1_macro", "f1_weighted", "mcc"],
+        description="Metrics of the predictions.",
+    )
+    best: str = Field(
+        "auto",
+        description="Metric that picks the best checkpoint: loss or one of metrics; auto = the first that applies.",
+    )
+    few_shot: int = Field(6, ge=0, description="Examples in the prompt of the few-shot base; 0 = leave it out.")
+    baselines: bool = Field(
+        True, description="Score the majority class and TF-IDF with logistic regression beside the models."
+    )
+    generate: GenerateConfig = Field(default_factory=lambda: GenerateConfig(), description="Generated answers.")
+
+
+class RunConfig(Part):
+    """A whole run."""
+
+    name: str = Field(
+        "run",
+        pattern=r"^[\w.-]+$",
+        description="Name of the run and of its folder: letters, digits, '.', '_' and '-'.",
+    )
+    model: ModelConfig = Field(description="The base model.")
+    task: TaskOptions = Field(default_factory=lambda: _default("task"), description="What the model learns to do.")
+    data: DataConfig = Field(description="The rows.")
+    method: MethodOptions = Field(default_factory=lambda: _default("method"), description="How the base is tuned.")
+    training: TrainingConfig = Field(default_factory=lambda: TrainingConfig(), description="The optimisation.")
+    evaluation: EvaluationConfig = Field(
+        default_factory=lambda: EvaluationConfig(), description="What is measured, and when."
+    )
+    output: str = Field("runs", description="Folder of all runs.")

@@ -1,0 +1,1 @@
+"""Rows -> examples -> tokens -> batches, and the ledger of every row."""

@@ -1,0 +1,73 @@
+"""Cleaning steps, one file each: what is repaired in a row, and which rows are dropped when all of them are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.data.examples import Conversation, Example, Labelled
+from luthier.registry import Options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from luthier.data.similarity import Signatures
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """All rows that a step may judge at once, without their texts in memory.
+
+    Attributes:
+        rows: int64, ids of the rows, ascending.
+        signatures: of every row, by id.
+        labels: int32, class number of every row by id, -1 for rows without a label.
+        text: the text of a row, read from disk.
+    """
+
+    rows: NDArray[np.int64]
+    signatures: Signatures
+    labels: NDArray[np.int32]
+    text: Callable[[int], str]
+
+
+class DroppedRow(Exception):
+    """What `repair` raises to drop a row; its message is the ledger's reason."""
+
+
+class CleaningStep:
+    """Base of all steps. A step overrides `repair`, `judge` or both; both run in the order of `data.clean`.
+
+    Every file of this package has one class of this shape, built from its options.
+    """
+
+    Options: ClassVar[type[Options]]
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def repair(self, example: Example) -> tuple[Example, str | None]:
+        """One row as it is read: the example, better, and what was changed in it (None = nothing).
+
+        Raises:
+            DroppedRow: the row is not worth keeping.
+        """
+        return example, None
+
+    def judge(self, rows: RowSet) -> Mapping[int, str]:
+        """All rows, after every `repair`: row id -> why it is dropped. Rows of other splits are judged on their own."""
+        return {}
+
+
+def comparable_text(example: Example) -> str:
+    """The text by which rows are compared: without the label, with every turn of a conversation."""
+    if isinstance(example, Conversation):
+        return "\n".join(message.content for message in example.messages)
+    return example.text
+
+
+def label_of(example: Example) -> str | None:
+    """The label of an example, None for those without."""
+    return example.label if isinstance(example, Labelled) else None

@@ -1,0 +1,217 @@
+"""Between the two passes: all rows have been seen once, and it is decided which are used for what."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.config import DataConfig
+from luthier.data.cleaning import RowSet, comparable_text, label_of
+from luthier.data.intake import Taken, load_steps
+from luthier.data.similarity import Signatures, Signer
+from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
+from luthier.data.store import Examples, ExampleWriter, Kept
+from luthier.errors import DataError
+
+LEAK_SIMILARITY = 0.8
+"""Rows of two splits that overlap by as much (Jaccard similarity of 5-grams) leak."""
+
+_FIRST = 10
+_BATCH = 1000
+_BATCH_CHARACTERS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the first pass leaves: examples aside on disk, and a few numbers a row.
+
+    Attributes:
+        files: names of the files, by number.
+        examples: all rows, on disk.
+        roles: int8, the split whose source a row comes from.
+        labels: int32, class number of a row, -1 without a label.
+        label_names: names of the classes, by number.
+        keys: float64, group number or time of a row.
+        readable: whether a row has an example.
+        signatures: to compare texts by.
+        quarantined: how many rows could not be read.
+        first_bad: the first ten of them, as `file:line reason`.
+    """
+
+    files: list[str]
+    examples: Examples
+    roles: NDArray[np.int8]
+    labels: NDArray[np.int32]
+    label_names: list[str]
+    keys: NDArray[np.float64]
+    readable: NDArray[np.bool_]
+    signatures: Signatures
+    quarantined: int
+    first_bad: list[str]
+
+    def text(self, row_id: int) -> str:
+        """The text by which a row is compared."""
+        return comparable_text(self.examples.example(row_id))
+
+
+@dataclass
+class Decisions:
+    """What becomes of the readable rows.
+
+    Attributes:
+        splits: int8, the split of every row.
+        alive: whether a row goes on to be tokenised.
+        labels: the allowed labels, in order.
+        dropped: row -> why.
+        quarantined: row -> why.
+        flags: row -> what is to be noted about a row that stays.
+        notes: what to say aloud.
+    """
+
+    splits: NDArray[np.int8]
+    alive: NDArray[np.bool_]
+    labels: tuple[str, ...] = ()
+    dropped: dict[int, str] = field(default_factory=dict)
+    quarantined: dict[int, str] = field(default_factory=dict)
+    flags: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def rows(self, split: int) -> NDArray[np.int64]:
+        """The rows of a split that are still alive, ascending."""
+        return np.flatnonzero(self.alive & (self.splits == split))
+
+    def drop(self, row: int, reason: str) -> None:
+        """Takes a readable row out."""
+        self.dropped[row] = reason
+        self.alive[row] = False
+
+
+def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
+    """The first pass: writes the examples aside and keeps a few numbers of each row."""
+    files: dict[str, int] = {}
+    names: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
+    first_bad: list[str] = []
+    quarantined = characters = 0
+    signer, texts = Signer(), list[str]()
+    with ExampleWriter(path) as writer:
+        for row in taken:
+            writer.write(Kept(files.setdefault(row.file, len(files)), row.line, row.example, row.reason, row.changes))
+            label = None if row.example is None else label_of(row.example)
+            roles.append(SPLITS.index(row.role))
+            labels.append(-1 if label is None else names.setdefault(label, len(names)))
+            keys.append(float(groups.setdefault(row.key, len(groups)) if isinstance(row.key, str) else row.key or 0.0))
+            readable.append(row.example is not None)
+            texts.append("" if row.example is None else comparable_text(row.example))
+            characters += len(texts[-1])
+            if row.example is None and not row.dropped:
+                quarantined += 1
+                if len(first_bad) < _FIRST:
+                    first_bad.append(f"{row.file}:{row.line} {row.reason}")
+            if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
+                signer.add(texts)
+                texts, characters = [], 0
+                progress(len(roles))
+        signer.add(texts)
+        progress(len(roles))
+    return Gathered(
+        list(files),
+        Examples(path),
+        np.array(roles, np.int8),
+        np.array(labels, np.int32),
+        list(names),
+        np.array(keys, np.float64),
+        np.array(readable, bool),
+        signer.finish(),
+        quarantined,
+        first_bad,
+    )
+
+
+def decide(rows: Gathered, config: DataConfig) -> Decisions:
+    """Labels, cleaning, splits, leaks and the limit, in this order.
+
+    Raises:
+        DataError: too many rows cannot be read.
+    """
+    made = Decisions(rows.roles.copy(), rows.readable.copy())
+    made.labels = _labels(rows, config, made)
+    _check_tolerance(rows, config, made)
+    _clean(rows, config, made)
+    _carve(rows, config, made)
+    _stop_leaks(rows, made)
+    if config.limit is not None:
+        train = made.rows(TRAIN)
+        for row in train[~limited(rows.labels[train], config.limit, config.split.seed)].tolist():
+            made.drop(row, "over data.limit")
+    return made
+
+
+def _labels(rows: Gathered, config: DataConfig, made: Decisions) -> tuple[str, ...]:
+    """The allowed labels; rows of other splits with a label that training never shows are quarantined."""
+    if config.labels is not None:
+        return tuple(config.labels)
+    known = np.unique(rows.labels[made.rows(TRAIN)])
+    for row in np.flatnonzero(made.alive & (rows.labels >= 0) & ~np.isin(rows.labels, known)).tolist():
+        made.quarantined[row] = f"label '{rows.label_names[rows.labels[row]][:60]}' does not occur in the training rows"
+        made.alive[row] = False
+    return tuple(sorted(rows.label_names[code] for code in known.tolist() if code >= 0))
+
+
+def _check_tolerance(rows: Gathered, config: DataConfig, made: Decisions) -> None:
+    total = len(rows.roles)
+    bad = rows.quarantined + len(made.quarantined)
+    if total and bad <= config.tolerance * total:
+        return
+    late = [f"row {row}: {reason}" for row, reason in made.quarantined.items()]
+    listed = "\n".join(f"- {line}" for line in (rows.first_bad + late)[:_FIRST])
+    raise DataError(
+        f"{bad} of {total} rows cannot be used, {bad / max(total, 1):.1%}; data.tolerance allows {config.tolerance:.1%}. "
+        f"The first:\n{listed}",
+        hint="mend these rows, say which columns and labels are meant, or raise data.tolerance",
+    )
+
+
+def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
+    """Every step judges the training rows; in the user's own validation and test rows it only notes what it finds."""
+    for step in load_steps(config):
+        for split in (TRAIN, VALIDATION, TEST):
+            judged = step.judge(RowSet(made.rows(split), rows.signatures, rows.labels, rows.text))
+            for row, reason in judged.items():
+                if split == TRAIN:
+                    made.drop(row, reason)
+                else:
+                    made.flags[row] = reason
+
+
+def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
+    train = made.rows(TRAIN)
+    by = config.split.by.partition(":")[0]
+    keys = Keys(
+        rows.labels[train],
+        rows.keys[train].astype(np.int32) if by == "group" else None,
+        rows.keys[train] if by == "time" else None,
+    )
+    codes, notes = carve(keys, config.split, test=not config.test, validation=not config.validation)
+    made.splits[train] = codes
+    made.notes += notes
+
+
+def _stop_leaks(rows: Gathered, made: Decisions) -> None:
+    """No training row says what a validation or test row says, no validation row what a test row says."""
+    for split, lower in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+        candidates = np.flatnonzero(made.alive & np.isin(made.splits, lower))
+        leaks = find_leaks(rows.signatures, candidates, made.rows(split), LEAK_SIMILARITY, rows.text)
+        for row, other in sorted(leaks.items()):
+            same = rows.signatures.exact[row] == rows.signatures.exact[other]
+            reason = f"{'duplicate' if same else 'near-duplicate'} of {SPLITS[split]} row {other}"
+            if rows.roles[row] == TRAIN:
+                made.drop(row, f"leak: {reason}")
+            else:
+                made.flags[row] = "; ".join(filter(None, (made.flags.get(row), reason)))

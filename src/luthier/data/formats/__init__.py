@@ -1,0 +1,170 @@
+"""Row formats, one file each: how a row of the user's becomes an example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from luthier import registry
+from luthier.data.examples import Example, Row, UnreadableRow
+from luthier.errors import DataError
+
+
+class Format(Protocol):
+    """What a format does. Every file of this package has one class of this shape, built from the column mapping.
+
+    Attributes:
+        columns: the roles a column may play, such as text and label, each with what it means.
+    """
+
+    columns: ClassVar[Mapping[str, str]]
+
+    def __init__(self, columns: Mapping[str, str]) -> None: ...
+
+    def matches(self, rows: Sequence[Row]) -> float:
+        """How surely the first rows are of this format, 0 to 1; the more specific of two formats says more."""
+        ...
+
+    def example(self, row: Row) -> Example:
+        """The example in a row.
+
+        Raises:
+            UnreadableRow: a column is missing, empty or of a wrong type; the message says which.
+        """
+        ...
+
+
+def load_format(name: str, columns: Mapping[str, str]) -> Format:
+    """A format by name, with the user's column mapping.
+
+    Raises:
+        DataError: the mapping names a role that the format does not have.
+    """
+    kind = registry.load("format", name)
+    unknown = [role for role in columns if role not in kind.columns]
+    if unknown:
+        raise DataError(
+            f"the format {name} has no column role '{unknown[0]}'",
+            where="columns",
+            expected=", ".join(kind.columns) or "none",
+        )
+    found: Format = kind(columns)
+    return found
+
+
+def detect(rows: Sequence[Row], columns: Mapping[str, str]) -> tuple[str, str]:
+    """Finds the format by looking at the first rows.
+
+    Returns:
+        The format's name, and the reason to say aloud.
+
+    Raises:
+        DataError: no format fits, or two fit equally well.
+    """
+    scores: dict[str, float] = {}
+    for name in registry.names("format"):
+        kind = registry.load("format", name)
+        if set(columns) <= set(kind.columns):
+            scores[name] = kind(columns).matches(rows)
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    if not ranked or not ranked[0][1]:
+        raise _undecided("no format fits these rows", rows, columns)
+    (best, score), *others = ranked
+    if others and score - others[0][1] < 0.02:
+        raise _undecided(f"the rows fit {best} and {others[0][0]} equally well", rows, columns)
+    return best, f"{best}, seen from {_columns(rows)} in the first {len(rows)} rows"
+
+
+def _columns(rows: Sequence[Row]) -> str:
+    seen = list(dict.fromkeys(str(column) for row in rows for column in row.values))
+    return ", ".join(seen[:20]) + (", ..." if len(seen) > 20 else "") or "no columns"
+
+
+def _undecided(found: str, rows: Sequence[Row], columns: Mapping[str, str]) -> DataError:
+    mapped = f"; your mapping: {', '.join(f'{role}: {column}' for role, column in columns.items())}" if columns else ""
+    roles = "; ".join(
+        f"{name} ({', '.join(registry.load('format', name).columns) or 'lines'})" for name in registry.names("format")
+    )
+    return DataError(
+        found,
+        where=rows[0].file if rows else None,
+        expected=f"the columns of a format: {roles}. Seen: {_columns(rows)}{mapped}",
+        hint="name the format and say which column plays which role, such as "
+        "{path: ..., format: labelled, columns: {text: YOUR_COLUMN, label: YOUR_COLUMN}}",
+    )
+
+
+def readable_share(form: Format, rows: Sequence[Row]) -> float:
+    """Share of rows that a format can read, 0 below two in five: what most formats base their `matches` on."""
+    good = 0
+    for row in rows:
+        try:
+            form.example(row)
+            good += 1
+        except UnreadableRow:
+            continue
+    return good / len(rows) if good >= 0.4 * len(rows) > 0 else 0.0
+
+
+def find_column(row: Row, columns: Mapping[str, str], role: str, names: Sequence[str]) -> str:
+    """The column that plays a role: the mapped one, else the first common name there is, whatever its case.
+
+    Raises:
+        UnreadableRow: there is none.
+    """
+    if role in columns:
+        if columns[role] in row.values:
+            return columns[role]
+        raise UnreadableRow(f"missing column '{columns[role]}'")
+    here = {str(column).strip().casefold(): column for column in row.values}
+    for name in names:
+        if name in here:
+            return here[name]
+    raise UnreadableRow(f"missing column for {role} (such as {', '.join(names[:3])})")
+
+
+def text_in(value: Any, what: str, *, empty: bool = False) -> str:
+    """Checks that a value is text; `empty` allows "" and null.
+
+    Raises:
+        UnreadableRow: it is something else; the message begins with `what`.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if empty:
+            return ""
+        raise UnreadableRow(f"{what} is empty")
+    if not isinstance(value, str):
+        raise UnreadableRow(f"{what} is {describe(value)}, expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UnreadableRow(f"{what} has bytes that are no text") from None
+    return value
+
+
+def label_in(value: Any, what: str) -> str:
+    """A label as text; whole numbers are fine (0, 1.0).
+
+    Raises:
+        UnreadableRow: it is empty, NaN, a fraction or no single value.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool | int):
+        return str(value)
+    label = text_in(value, what).strip()
+    if label.casefold() == "nan":
+        raise UnreadableRow(f"{what} is NaN")
+    return label
+
+
+def describe(value: Any) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, bool | int | float):
+        return f"the number {value}"
+    return {list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}.get(
+        type(value), f"a {type(value).__name__}"
+    )

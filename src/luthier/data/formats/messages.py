@@ -1,0 +1,37 @@
+"""Chat messages: `{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from luthier.data.examples import Conversation, Row
+from luthier.data.formats import find_column, readable_share
+from luthier.data.formats._chat import Role, conversation, read_tools, read_turns
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+class Messages:
+    """A list of messages with role and content, and perhaps tools."""
+
+    columns: ClassVar[Mapping[str, str]] = {"messages": "the list of messages", "tools": "tool descriptions (optional)"}
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.mapping = columns
+
+    def matches(self, rows: Sequence[Row]) -> float:
+        """Fits when most rows hold such a list."""
+        return 0.99 * readable_share(self, rows)
+
+    def example(self, row: Row) -> Conversation:
+        """The conversation of a row."""
+        column = find_column(row, self.mapping, "messages", ("messages", "conversation", "conversations", "dialogue"))
+        messages = read_turns(row.values[column], column, "role", "content", _ROLES)
+        return conversation(messages, read_tools(row.values.get(self.mapping.get("tools", "tools"))))

@@ -1,0 +1,68 @@
+"""A prompt and its response: `{"question": "...", "answer": "..."}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from luthier.data.examples import Conversation, Message, Row, UnreadableRow
+from luthier.data.formats import find_column, readable_share, text_in
+
+PAIRS = (
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("prompt", "answer"),
+    ("question", "answer"),
+    ("question", "response"),
+    ("query", "response"),
+    ("query", "answer"),
+    ("input", "output"),
+    ("input", "response"),
+    ("problem", "solution"),
+    ("ask", "answer"),
+    ("user", "assistant"),
+    ("instruction", "response"),
+    ("问题", "答案"),
+    ("问题", "回答"),
+)
+
+
+class PromptResponse:
+    """Two columns, what is asked and what is answered, and perhaps a system message."""
+
+    columns: ClassVar[Mapping[str, str]] = {
+        "prompt": "what is asked",
+        "response": "the answer",
+        "system": "a system message (optional)",
+    }
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.mapping = columns
+
+    def matches(self, rows: Sequence[Row]) -> float:
+        """Fits when most rows have both columns."""
+        return 0.8 * readable_share(self, rows)
+
+    def example(self, row: Row) -> Conversation:
+        """A conversation of one question and one answer."""
+        prompt, response = self._columns(row)
+        messages = [
+            Message("user", text_in(row.values[prompt], f"column '{prompt}'")),
+            Message("assistant", text_in(row.values[response], f"column '{response}'")),
+        ]
+        if "system" in self.mapping:
+            column = find_column(row, self.mapping, "system", ())
+            if system := text_in(row.values[column], f"column '{column}'", empty=True):
+                messages.insert(0, Message("system", system))
+        return Conversation(tuple(messages))
+
+    def _columns(self, row: Row) -> tuple[str, str]:
+        """The mapped columns; the common pair of names; for a half-mapped one, any common partner."""
+        if "prompt" in self.mapping or "response" in self.mapping:
+            prompt = find_column(row, self.mapping, "prompt", [first for first, _ in PAIRS])
+            return prompt, find_column(row, self.mapping, "response", [second for _, second in PAIRS])
+        here = {str(column).strip().casefold(): column for column in row.values}
+        for first, second in PAIRS:
+            if first in here and second in here:
+                return here[first], here[second]
+        raise UnreadableRow("missing columns for prompt and response (such as prompt and response)")

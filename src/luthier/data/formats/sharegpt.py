@@ -1,0 +1,50 @@
+"""Conversations in the ShareGPT layout: `{"conversations": [{"from": "human", "value": "..."}, ...]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from luthier.data.examples import Conversation, Message, Row
+from luthier.data.formats import find_column, readable_share, text_in
+from luthier.data.formats._chat import Role, conversation, read_tools, read_turns
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "function_call": "assistant",
+    "observation": "tool",
+    "tool": "tool",
+}
+
+
+class Sharegpt:
+    """A list of turns with from and value, and perhaps a system message and tools."""
+
+    columns: ClassVar[Mapping[str, str]] = {
+        "conversations": "the list of turns",
+        "system": "a system message (optional)",
+        "tools": "tool descriptions (optional)",
+    }
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.mapping = columns
+
+    def matches(self, rows: Sequence[Row]) -> float:
+        """Fits when most rows hold such a list."""
+        return 0.99 * readable_share(self, rows)
+
+    def example(self, row: Row) -> Conversation:
+        """The conversation of a row; calls of functions are the assistant's own turns, observations are the tool's."""
+        column = find_column(row, self.mapping, "conversations", ("conversations", "conversation"))
+        messages = read_turns(row.values[column], column, "from", "value", _ROLES)
+        name = self.mapping.get("system", "system")
+        if system := text_in(row.values.get(name), f"column '{name}'", empty=True):
+            messages.insert(0, Message("system", system))
+        return conversation(messages, read_tools(row.values.get(self.mapping.get("tools", "tools"))))

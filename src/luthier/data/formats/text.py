@@ -1,0 +1,29 @@
+"""Running text: a line of a text file, or a text column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from luthier.data.examples import Document, Row
+from luthier.data.formats import find_column, readable_share, text_in
+
+TEXT_NAMES = ("text", "content", "document", "body", "article", "passage", "文本", "内容")
+
+
+class Text:
+    """One column of text, all of it learned."""
+
+    columns: ClassVar[Mapping[str, str]] = {"text": "the text"}
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.mapping = columns
+
+    def matches(self, rows: Sequence[Row]) -> float:
+        """Fits whatever has a text; every other format that fits says more about the row."""
+        return 0.3 * readable_share(self, rows)
+
+    def example(self, row: Row) -> Document:
+        """The text of a row."""
+        column = find_column(row, self.mapping, "text", TEXT_NAMES)
+        return Document(text_in(row.values[column], f"column '{column}'"))

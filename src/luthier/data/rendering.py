@@ -1,0 +1,284 @@
+"""The one renderer: examples -> text by a chat template -> token ids and a loss mask.
+
+Training, evaluation, prediction, chat and `inspect` all come through here. Every template, the model's own, a named
+one or an inline one, is a Jinja chat template as `transformers` knows it, so that what is trained is what a server that
+calls `apply_chat_template` sends, and an exported tokenizer carries the very template that was trained.
+
+What is supervised is decided by position: text before an answer is the prompt, the answer and its end-of-turn token are
+learned, whitespace that a template adds after the end of a turn belongs to the next prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from luthier.data.examples import Conversation, Document, Labelled, Message
+from luthier.data.records import Encoded, Rejected, TokenSequence
+from luthier.errors import ConfigError
+from luthier.registry import suggest
+
+if TYPE_CHECKING:
+    from luthier.config import DataConfig
+
+
+def named_templates() -> list[str]:
+    """Names of the templates that ship with Luthier."""
+    folder = files("luthier.data.templates")
+    return sorted(entry.name.removesuffix(".jinja") for entry in folder.iterdir() if entry.name.endswith(".jinja"))
+
+
+def template_text(name: str, tokenizer: Any) -> str:
+    """The Jinja text of a template: `chat` is the model's own, text with Jinja marks is inline, else a named one.
+
+    A model without a chat template gives an empty text: a classifier or running text needs none, and whatever does
+    need one is refused when it is rendered.
+
+    Raises:
+        ConfigError: there is no template of that name.
+    """
+    if name == "chat":
+        return str(tokenizer.chat_template or "")
+    if "{{" in name or "{%" in name:
+        return name
+    if name not in named_templates():
+        near = suggest(name, named_templates())
+        raise ConfigError(
+            f"there is no template named '{name}'" + (f"; did you mean '{near}'?" if near else ""),
+            where="data.template",
+            expected=f"chat, one of {', '.join(named_templates())}, or an inline Jinja template",
+        )
+    return (files("luthier.data.templates") / f"{name}.jinja").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One learned turn: all text before it, and all text up to its end-of-turn token."""
+
+    prompt: str
+    through: str
+    closed: bool
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Turns examples into token sequences.
+
+    Attributes:
+        tokenizer: a transformers tokenizer.
+        template_text: the Jinja chat template.
+        system: system message, None = what the template does by itself.
+        instruction: asked before a labelled text; `{labels}` stands for the allowed labels.
+        labels: the allowed labels, in order.
+        max_length: longest row in tokens.
+        too_long: drop | truncate | split | fail.
+        shots: labelled examples shown in the prompt before the question.
+    """
+
+    tokenizer: Any
+    template_text: str
+    system: str | None = None
+    instruction: str | None = None
+    labels: tuple[str, ...] = ()
+    max_length: int = 512
+    too_long: str = "drop"
+    shots: tuple[Labelled, ...] = ()
+
+    @classmethod
+    def for_data(cls, config: DataConfig, tokenizer: Any, labels: Sequence[str]) -> Renderer:
+        """The renderer that a run's data configuration asks for."""
+        return cls(
+            tokenizer,
+            template_text(config.template, tokenizer),
+            config.system,
+            config.instruction,
+            tuple(labels),
+            config.max_length,
+            config.too_long,
+        )
+
+    def with_shots(self, shots: Sequence[Labelled]) -> Renderer:
+        """The same renderer with examples in its prompt, and room for them."""
+        return replace(self, shots=tuple(shots), max_length=self.max_length * (len(shots) + 1))
+
+    def conversation(self, example: Conversation | Labelled) -> Conversation:
+        """An example as the conversation that is rendered: system message, shots, question, answer."""
+        if isinstance(example, Labelled):
+            messages = [turn for shot in (*self.shots, example) for turn in self._question_and_answer(shot)]
+        else:
+            messages = list(example.messages)
+        if self.system is not None and messages[0].role != "system":
+            messages.insert(0, Message("system", self.system))
+        return Conversation(tuple(messages), example.tools if isinstance(example, Conversation) else ())
+
+    def _question_and_answer(self, example: Labelled) -> tuple[Message, Message]:
+        asked = (self.instruction or "").replace("{labels}", ", ".join(self.labels))
+        question = f"{asked}\n{example.text}" if asked else example.text
+        return Message("user", question), Message("assistant", example.label)
+
+    def text(self, conversation: Conversation, *, upto: int, prompt: bool) -> str:
+        """The first `upto` messages as text; with `prompt`, followed by what opens the assistant's turn.
+
+        Raises:
+            ConfigError: the model has no chat template and the configuration names no other.
+        """
+        if not self.template_text:
+            raise ConfigError(
+                "this model has no chat template of its own",
+                where="data.template: chat",
+                hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
+            )
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in conversation.messages[:upto]],
+            tools=list(conversation.tools) or None,
+            chat_template=self.template_text,
+            add_generation_prompt=prompt,
+            tokenize=False,
+        )
+        return str(rendered)
+
+    def render(self, examples: Sequence[tuple[int, Conversation | Labelled]]) -> list[Encoded]:
+        """Tokens of (row id, example) pairs. The tokenizer is called once for all of them.
+
+        Each answer is tokenised behind its prompt; where the tokenizer would merge across the boundary, the prompt
+        keeps the tokens that a server would send and the answer is tokenised alone.
+        """
+        conversations = [self.conversation(example) for _, example in examples]
+        turns = [self._turns(conversation) for conversation in conversations]
+        texts = [text for row in turns for turn in row for text in (turn.prompt, turn.through)]
+        ids = iter(self._tokenise(texts))
+        encoded: list[Encoded] = []
+        for (row_id, example), conversation, row_turns in zip(examples, conversations, turns, strict=True):
+            sequence = self._assemble(row_id, conversation, row_turns, [(next(ids), next(ids)) for _ in row_turns])
+            encoded.append(self._fit(row_id, example, sequence))
+        return encoded
+
+    def _turns(self, conversation: Conversation) -> list[_Turn]:
+        """The learned turns. Earlier turns that the template rewrites later (hidden reasoning) are prompt only."""
+        turns: list[_Turn] = []
+        whole = None
+        for index in reversed(range(len(conversation.messages))):
+            message = conversation.messages[index]
+            if message.role != "assistant":
+                continue
+            prompt = self.text(conversation, upto=index, prompt=True)
+            through = self.text(conversation, upto=index + 1, prompt=False)
+            whole = whole if whole is not None else through
+            if not through.startswith(prompt) or not whole.startswith(through.rstrip()):
+                continue
+            tail = through[max(through.rfind(message.content), 0) + len(message.content) :]
+            closed = bool(tail.strip())
+            end = len(through.rstrip()) if closed else len(through) - len(tail)
+            turns.append(_Turn(prompt, through[:end], closed))
+        return turns[::-1]
+
+    def _tokenise(self, texts: list[str]) -> list[list[int]]:
+        return list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+
+    def _assemble(
+        self, row_id: int, conversation: Conversation, turns: list[_Turn], token_ids: list[tuple[list[int], list[int]]]
+    ) -> TokenSequence:
+        ids: list[int] = []
+        supervised: list[bool] = []
+        consumed = ""
+        prompt_length = 0
+        for turn, (prompt_ids, through_ids) in zip(turns, token_ids, strict=True):
+            if prompt_ids[: len(ids)] != ids:
+                prompt_ids = ids + self._tokenise([turn.prompt[len(consumed) :]])[0]
+            if through_ids[: len(prompt_ids)] != prompt_ids:
+                through_ids = prompt_ids + self._tokenise([turn.through[len(turn.prompt) :]])[0]
+            if not turn.closed and self.tokenizer.eos_token_id is not None:
+                through_ids = [*through_ids, self.tokenizer.eos_token_id]
+            supervised += [False] * (len(prompt_ids) - len(ids)) + [True] * (len(through_ids) - len(prompt_ids))
+            ids, consumed, prompt_length = through_ids, turn.through, len(prompt_ids)
+        answer = next((m.content for m in reversed(conversation.messages) if m.role == "assistant"), None)
+        asked = next((m.content for m in reversed(conversation.messages) if m.role == "user"), "")
+        return TokenSequence(ids, supervised, prompt_length, row_id, asked, answer)
+
+    def _fit(self, row_id: int, example: Conversation | Labelled, sequence: TokenSequence) -> Encoded:
+        if isinstance(example, Labelled):
+            sequence = replace(sequence, text=example.text, label=example.label)
+        length = len(sequence.ids)
+        if length > self.max_length:
+            if self.too_long != "truncate":
+                return Rejected(f"too long: {length} tokens, data.max_length is {self.max_length}")
+            return self._truncate(row_id, example, sequence)
+        return [sequence] if sequence.supervised_count else Rejected("no supervised token")
+
+    def _truncate(self, row_id: int, example: Conversation | Labelled, sequence: TokenSequence) -> Encoded:
+        """Cuts the end of the last question until the row fits; the answer stays whole while it can."""
+        length = len(sequence.ids)
+        question = sequence.text
+        ids = self._tokenise([question])[0]
+        keep = len(ids) - (length - self.max_length)
+        while keep > 0:
+            shorter = self.render_one(row_id, _with_question(example, str(self.tokenizer.decode(ids[:keep]))))
+            if isinstance(shorter, list):
+                return [replace(shorter[0], text=question, truncated=length - len(shorter[0].ids))]
+            keep -= 4
+        cut = replace(
+            sequence,
+            ids=sequence.ids[: self.max_length],
+            supervised=sequence.supervised[: self.max_length],
+            truncated=length - self.max_length,
+        )
+        return [cut] if cut.supervised_count else Rejected(f"too long: no supervised token is left of {length}")
+
+    def render_one(self, row_id: int, example: Conversation | Labelled) -> Encoded:
+        """One example that must fit as it is: longer ones are rejected."""
+        return replace(self, too_long="drop").render([(row_id, example)])[0]
+
+    def render_documents(self, documents: Sequence[tuple[int, Document]]) -> list[Encoded]:
+        """Running text: every token is learned but the first, which nothing predicts; an end token closes it."""
+        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
+        encoded: list[Encoded] = []
+        for (row_id, document), ids in zip(
+            documents, self.tokenizer([d.text for _, d in documents])["input_ids"] if documents else [], strict=True
+        ):
+            encoded.append(self._fit_document(row_id, document.text, [*ids, *end]))
+        return encoded
+
+    def _fit_document(self, row_id: int, text: str, ids: list[int]) -> Encoded:
+        size = self.max_length
+        if len(ids) > size and self.too_long in ("drop", "fail"):
+            return Rejected(f"too long: {len(ids)} tokens, data.max_length is {size}")
+        starts = range(0, len(ids), size) if self.too_long == "split" else range(1)
+        pieces = [ids[start : start + size] for start in starts]
+        cut = len(ids) - sum(len(piece) for piece in pieces)
+        sequences = [
+            TokenSequence(piece, [False, *[True] * (len(piece) - 1)], 0, row_id, text, None, cut)
+            for piece in pieces
+            if len(piece) > 1
+        ]
+        return list(sequences) or Rejected("no supervised token")
+
+    def prompt_ids(self, example: Conversation | Labelled) -> list[int]:
+        """The prompt before the last answer, as a server would send it."""
+        conversation = self.conversation(example)
+        upto = len(conversation.messages) - (conversation.messages[-1].role == "assistant")
+        return self._tokenise([self.text(conversation, upto=upto, prompt=True)])[0]
+
+    def answer_ids(self, label: str) -> list[int]:
+        """Tokens of a label as an answer, its end-of-turn token included."""
+        encoded = replace(self, shots=(), max_length=1 << 30).render([(0, Labelled("-", label))])[0]
+        if isinstance(encoded, Rejected):
+            raise ConfigError(f"the template gives the label '{label}' no token to learn", where="data.template")
+        return list(encoded[0].ids[encoded[0].prompt_length :])
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer: the tokenizer's end token and the one that closes a turn in the template."""
+        ends = {self.answer_ids(self.labels[0] if self.labels else "x")[-1]}
+        return frozenset(ends if self.tokenizer.eos_token_id is None else ends | {self.tokenizer.eos_token_id})
+
+
+def _with_question(example: Conversation | Labelled, question: str) -> Conversation | Labelled:
+    if isinstance(example, Labelled):
+        return replace(example, text=question)
+    last = max(index for index, message in enumerate(example.messages) if message.role == "user")
+    messages = list(example.messages)
+    messages[last] = replace(messages[last], content=question)
+    return replace(example, messages=tuple(messages))

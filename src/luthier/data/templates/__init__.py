@@ -1,0 +1,1 @@
+"""Prompt templates by name, one Jinja file each."""

@@ -1,0 +1,209 @@
+"""Asking models about rows and scoring what they say: a quick look during training, the whole comparison after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from luthier import registry
+from luthier.config import RunConfig
+from luthier.data.examples import Labelled
+from luthier.data.records import TokenSequence
+from luthier.data.rendering import Renderer
+from luthier.errors import ConfigError
+from luthier.evaluation.baselines import majority, tfidf
+from luthier.evaluation.comparison import compare
+from luthier.evaluation.metrics import applicable
+from luthier.evaluation.results import Answers, assemble
+from luthier.tasks import Prediction, Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A fixed sample of validation rows, asked again and again while a model learns.
+
+    Attributes:
+        rows: the rows that are scored.
+        shown: the rows whose answers are shown, as many labels among them as there are.
+    """
+
+    config: RunConfig
+    task: Task
+    renderer: Renderer
+    rows: Sequence[TokenSequence]
+    shown: Sequence[TokenSequence]
+
+    @classmethod
+    def for_training(
+        cls, config: RunConfig, task: Task, renderer: Renderer, validation: Sequence[TokenSequence]
+    ) -> Judge:
+        """Chooses the sample by the split's seed, the same in every run over the same data."""
+        limit = config.evaluation.limit or len(validation)
+        chosen = np.random.default_rng(config.data.split.seed).permutation(len(validation))[:limit]
+        rows = [validation[int(number)] for number in sorted(chosen)]
+        return cls(config, task, renderer, rows, _by_turns(rows, config.evaluation.samples))
+
+    def score(self, network: nn.Module) -> dict[str, float]:
+        """Metrics of the sample, asked in the task's primary way."""
+        labels = self.renderer.labels
+        predictions = self._ask(network, self.rows, self.modes[0])
+        metrics = applicable(self.config.evaluation.metrics, predictions, labels)
+        return {name: metric.value(predictions, labels) for name, metric in metrics.items()}
+
+    def samples(self, network: nn.Module) -> list[dict[str, Any]]:
+        """What the model says about the shown rows, in its own words where it has any."""
+        mode = "generate" if "generate" in self.modes else self.modes[0]
+        if not self.shown or mode == "likelihood":
+            return []
+        return [
+            {"prompt": p.text, "expected": p.expected, "answer": p.raw, "valid": p.parsed is not None}
+            for p in self._ask(network, self.shown, mode)
+        ]
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The task's ways of asking about these rows."""
+        return self.task.modes(self.renderer.labels, self.rows)
+
+    def best_of(self, scores: Mapping[str, float]) -> tuple[str, float]:
+        """The metric that picks the best checkpoint, and its score."""
+        name = self.config.evaluation.best
+        if name == "auto":
+            name = next(iter(scores))
+        if name not in scores:
+            raise ConfigError(
+                f"'{name}' cannot be computed on these validation rows",
+                where="evaluation.best",
+                expected=f"auto, or one of {', '.join(scores)}",
+            )
+        return name, scores[name]
+
+    def better(self, metric: str, value: float, than: float) -> bool:
+        """Whether a score is better than another one."""
+        return value > than if registry.load("metric", metric).higher_is_better else value < than
+
+    def sampled(self, rows: Sequence[TokenSequence]) -> Judge:
+        """The same judge over other rows."""
+        return replace(self, rows=rows)
+
+    def _ask(self, network: nn.Module, rows: Sequence[TokenSequence], mode: str) -> list[Prediction]:
+        length = self.config.evaluation.generate.max_new_tokens
+        return self.task.predict(network, self.renderer, rows, mode=mode, max_new_tokens=length)
+
+
+def _by_turns(rows: Sequence[TokenSequence], count: int) -> list[TokenSequence]:
+    """The first rows, taking the labels by turns."""
+    groups: dict[str | None, list[TokenSequence]] = {}
+    for row in rows:
+        groups.setdefault(row.label, []).append(row)
+    if len(groups) > count or len(groups) == len(rows):
+        return list(rows[:count])
+    turns = [group[turn] for turn in range(count) for group in groups.values() if turn < len(group)]
+    return turns[:count]
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Asks one model after another about the same rows, and puts their answers side by side.
+
+    Attributes:
+        rows: the rows of the split that decides.
+        train: the training rows: what baselines learn from and few-shot prompts show.
+    """
+
+    config: RunConfig
+    task: Task
+    renderer: Renderer
+    split: str
+    rows: Sequence[TokenSequence]
+    train: Sequence[TokenSequence]
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The task's ways of asking about these rows."""
+        return self.task.modes(self.renderer.labels, self.rows)
+
+    def answers(
+        self, model: str, network: nn.Module, progress: Progress | None = None, *, renderer: Renderer | None = None
+    ) -> list[Answers]:
+        """What a model says about every row, in every way of asking."""
+        asking = renderer or self.renderer
+        rows = self._with_shots(asking) if renderer else self.rows
+        found = []
+        for mode in self.modes:
+            done = _Counter(f"{model} ({mode})", len(rows), progress)
+            predictions = self.task.predict(
+                network,
+                asking,
+                rows,
+                mode=mode,
+                max_new_tokens=self.config.evaluation.generate.max_new_tokens,
+                progress=done,
+            )
+            found.append(Answers(model, self.split, mode, predictions))
+        return found
+
+    def sampled(self, rows: Sequence[TokenSequence]) -> Examiner:
+        """The same examiner over other rows."""
+        return replace(self, rows=rows)
+
+    def few_shot_renderer(self) -> Renderer | None:
+        """A renderer that shows examples first; None when the task, the data or the configuration has none."""
+        labels, count = self.renderer.labels, self.config.evaluation.few_shot
+        if not (self.task.base_answers and labels and count and len(self.train)):
+            return None
+        order = np.random.default_rng(self.config.data.split.seed).permutation(len(self.train))[:2000]
+        shots = _by_turns([self.train[int(number)] for number in order], count)
+        return self.renderer.with_shots([Labelled(row.text, row.label or "") for row in shots])
+
+    def _with_shots(self, renderer: Renderer) -> list[TokenSequence]:
+        pairs = [(row.row_id, Labelled(row.text, row.label or renderer.labels[0])) for row in self.rows]
+        encoded = self.task.encode(pairs, renderer)
+        return [row[0] if isinstance(row, list) else plain for row, plain in zip(encoded, self.rows, strict=True)]
+
+    def baselines(self) -> list[Answers]:
+        """The majority class and a linear model on word counts, where there are labels."""
+        labelled = self.renderer.labels and all(row.label is not None for row in self.rows) and len(self.rows)
+        if not (self.config.evaluation.baselines and labelled):
+            return []
+        texts = [row.text for row in self.train]
+        labels = [row.label or "" for row in self.train]
+        simple = {"majority": majority(texts, labels, self.rows), "tfidf": tfidf(texts, labels, self.rows)}
+        return [Answers(name, self.split, self.modes[0], predictions) for name, predictions in simple.items()]
+
+    def compare(self, answers: Sequence[Answers]) -> dict[str, Any]:
+        """The content of metrics.json. Baselines without a way of asking stand beside every one."""
+        by_mode = {(group.model, group.mode): group.predictions for group in answers}
+        beside = {group.model for group in answers} - {"base", "tuned"}
+        comparisons = {
+            mode: compare(
+                by_mode.get(("base", mode)),
+                by_mode["tuned", mode],
+                {name: by_mode.get((name, mode), by_mode.get((name, self.modes[0]), [])) for name in sorted(beside)},
+                self.config.evaluation.metrics,
+                self.renderer.labels,
+                self.config.training.seed,
+            )
+            for mode in self.modes
+        }
+        return assemble({self.split: comparisons}, self.split, self.modes[0])
+
+
+class _Counter:
+    """Turns "so many more" into "so many of all"."""
+
+    def __init__(self, phase: str, total: int, progress: Progress | None) -> None:
+        self.phase, self.total, self.progress, self.done = phase, total, progress, 0
+
+    def __call__(self, more: int) -> None:
+        self.done += more
+        if self.progress:
+            self.progress(self.phase, self.done, self.total)

@@ -1,0 +1,62 @@
+"""Metrics, one file each. A file NAME.py has a class named in CamelCase, derived from `Metric`.
+
+A metric is written as additive counts per row and a formula over their totals. That is what makes intervals cheap: a
+bootstrap resample is a weighted sum of the rows' counts, so a thousand resamples are one matrix product.
+
+    predictions --counts--> [rows, k] --sum over rows, or over a resample--> [..., k] --from_totals--> [...]
+
+Shapes: n = rows, k = counts a row, ... = any number of leading dimensions (resamples).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from luthier import registry
+from luthier.tasks import Prediction
+
+Floats = npt.NDArray[np.float64]
+
+
+class Metric(ABC):
+    """A number over a set of answers. An invalid answer counts as wrong, it is never left out."""
+
+    title: ClassVar[str]
+    """As it stands in a sentence: "macro F1", "loss"."""
+    higher_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
+        """Whether the metric can be computed; `labels` are the allowed ones, none for free answers."""
+
+    @abstractmethod
+    def counts(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> Floats:
+        """What each row adds, [n, k]."""
+
+    @abstractmethod
+    def from_totals(self, totals_k: Floats) -> Floats:
+        """The metric of summed counts, [..., k] -> [...]."""
+
+    def value(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> float:
+        """The metric of all rows. Overridden where a reference implementation gives it; both must agree."""
+        return float(self.from_totals(self.counts(predictions, labels).sum(axis=0)))
+
+
+def applicable(names: Sequence[str], predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Metric]:
+    """The metrics to report of such answers, by name: those asked for that apply, first, then what is always told.
+
+    Always told are the share of invalid answers, the loss and, without labels, the perplexity. Free answers for which
+    nothing was asked that applies get the exact match and chrF.
+    """
+
+    def applying(candidates: Sequence[str]) -> dict[str, Metric]:
+        metrics: dict[str, Metric] = {name: registry.load("metric", name)() for name in candidates}
+        return {name: metric for name, metric in metrics.items() if metric.applies(predictions, labels)}
+
+    chosen = applying(names) or applying(["exact_match", "chrf"])
+    return chosen | applying([name for name in ("invalid", "loss", "perplexity") if name not in chosen])

@@ -1,0 +1,57 @@
+"""What metrics of classification share: answers as class numbers, and the counts that all of them are made of."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from luthier.evaluation.metrics import Floats, Metric
+from luthier.tasks import Prediction
+
+Codes = npt.NDArray[np.int64]
+
+
+def class_codes(predictions: Sequence[Prediction], labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
+    """The classes, and the expected and the answered class number of each row, both [n].
+
+    Classes are the allowed labels and after them any others that are expected. An invalid answer has the number that
+    follows the last class.
+    """
+    others = {row.expected for row in predictions if row.expected is not None} - set(labels)
+    classes = [*labels, *sorted(others)]
+    number = {name: position for position, name in enumerate(classes)}
+    invalid = len(classes)
+    expected = np.array([number.get(row.expected or "", invalid) for row in predictions], dtype=np.int64)
+    answered = np.array([number.get(row.parsed or "", invalid) for row in predictions], dtype=np.int64)
+    return classes, expected, answered
+
+
+class ClassMetric(Metric, ABC):
+    """A metric of classification: made of hits, answers and support per class."""
+
+    def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
+        """Whether there are allowed labels and every row has a right one."""
+        return bool(labels) and bool(predictions) and all(row.expected is not None for row in predictions)
+
+    def counts(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> Floats:
+        """[n, 3 c]: for each of c classes whether it was hit, then whether it was answered, then whether expected."""
+        classes, expected, answered = class_codes(predictions, labels)
+        one_hot = np.eye(len(classes) + 1)[:, :-1]
+        expected_nc, answered_nc = one_hot[expected], one_hot[answered]
+        return np.concatenate([expected_nc * answered_nc, answered_nc, expected_nc], axis=1)
+
+
+def per_class(totals_k: Floats) -> tuple[Floats, Floats, Floats]:
+    """Hits, answers and support per class, each [..., c], from totals [..., 3 c]."""
+    hits, answered, support = np.split(totals_k, 3, axis=-1)
+    return hits, answered, support
+
+
+def f1_of(totals_k: Floats) -> tuple[Floats, Floats]:
+    """F1 and support per class, each [..., c]; F1 is NaN for a class that is neither expected nor answered."""
+    hits, answered, support = per_class(totals_k)
+    with np.errstate(invalid="ignore"):
+        return 2 * hits / (answered + support), support

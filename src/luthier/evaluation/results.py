@@ -1,0 +1,68 @@
+"""evaluation/metrics.json and evaluation/predictions.jsonl: what an evaluation leaves in the run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.runs.files import replacing
+from luthier.tasks import Prediction
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model said about the rows of one split.
+
+    Attributes:
+        model: tuned, base, or a baseline's name (majority, tfidf, few_shot).
+        split: which rows.
+        mode: how the model was asked.
+        predictions: its answers.
+    """
+
+    model: str
+    split: str
+    mode: str
+    predictions: Sequence[Prediction]
+
+
+def assemble(comparisons: Mapping[str, Mapping[str, dict[str, Any]]], split: str, mode: str) -> dict[str, Any]:
+    """The content of metrics.json: {primary: {split, mode, metric}, results: {SPLIT: {MODE: comparison}}}.
+
+    Args:
+        comparisons: what `compare` returned, by split and mode.
+        split: the split that decides.
+        mode: the way of asking that decides.
+    """
+    metric = next(iter(comparisons[split][mode]["tuned"]), None)
+    results = {name: dict(modes) for name, modes in comparisons.items()}
+    return {"primary": {"split": split, "mode": mode, "metric": metric}, "results": results}
+
+
+def primary(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The comparison that decides."""
+    where = results["primary"]
+    comparison: dict[str, Any] = results["results"][where["split"]][where["mode"]]
+    return comparison
+
+
+def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
+    """Writes every answer as a line of JSON, atomically."""
+    with replacing(path) as aside, aside.open("w", encoding="utf-8") as file:
+        for group in answers:
+            for row in group.predictions:
+                line = {
+                    "model": group.model,
+                    "split": group.split,
+                    "mode": group.mode,
+                    "row_id": row.row_id,
+                    "prompt": row.text,
+                    "expected": row.expected,
+                    "raw": row.raw,
+                    "parsed": row.parsed,
+                    "valid": row.parsed is not None,
+                }
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -1,0 +1,98 @@
+"""A finished run's model, ready to answer new texts: for prediction, chat and export. The data is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from luthier import registry
+from luthier.config import RunConfig
+from luthier.data.examples import Conversation, Labelled, Message
+from luthier.data.records import TokenSequence
+from luthier.data.rendering import Renderer
+from luthier.errors import ConfigError, DataError
+from luthier.models.base import BaseModel
+from luthier.models.files import resolve
+from luthier.models.loading import load_base
+from luthier.runs import Run
+from luthier.tasks import Prediction, Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A model that answers: the tuned one of a run, or its base.
+
+    Attributes:
+        network: in eval mode.
+        base: what it was built on.
+    """
+
+    network: nn.Module
+    base: BaseModel
+    renderer: Renderer
+    task: Task
+    config: RunConfig
+
+    def example(self, text: str) -> Conversation | Labelled:
+        """A text as a question of the run's kind; the answer in it is never looked at."""
+        if self.renderer.labels:
+            return Labelled(text, self.renderer.labels[0])
+        return Conversation((Message("user", text), Message("assistant", "-")))
+
+    def rows(self, texts: Sequence[str]) -> list[TokenSequence]:
+        """Texts as token sequences without an expected answer.
+
+        Raises:
+            DataError: a text is longer than the run's `data.max_length`.
+        """
+        numbered = [(number, self.example(text)) for number, text in enumerate(texts)]
+        rows = []
+        for number, encoded in enumerate(self.task.encode(numbered, self.renderer)):
+            if not isinstance(encoded, list):
+                raise DataError(encoded.reason, where=f"input {number + 1}", hint="shorten the text")
+            rows.append(replace(encoded[0], label=None))
+        return rows
+
+    def predict(self, texts: Sequence[str], *, mode: str | None = None) -> list[Prediction]:
+        """Answers to texts, in the task's first way of asking that answers when none is named.
+
+        Raises:
+            ConfigError: the task has no such way of asking.
+        """
+        modes = [
+            m for m in dict.fromkeys((*self.task.modes(self.renderer.labels, []), "generate")) if m != "likelihood"
+        ]
+        if "head" in modes:
+            modes.remove("generate")
+        chosen = mode or modes[0]
+        if chosen not in modes:
+            raise ConfigError(f"this run cannot be asked by '{chosen}'", expected=f"one of {', '.join(modes)}")
+        length = self.config.evaluation.generate.max_new_tokens
+        return self.task.predict(self.network, self.renderer, self.rows(texts), mode=chosen, max_new_tokens=length)
+
+
+def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None) -> Speaker:
+    """Loads a run's tuned model, or its untuned base; `dtype` computes in another type than the run's.
+
+    Raises:
+        ConfigError: the run has not saved anything yet.
+    """
+    config = run.config
+    if dtype is not None:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"dtype": dtype})})
+    if not base and not run.adapter.is_dir():
+        raise ConfigError(
+            f"the run in '{run.path}' has no trained model yet", hint=f"luthier train --resume {run.path}"
+        )
+    task: Task = registry.load("task", config.task.name)(config.task)
+    files = resolve(config.model.base, allow_pickle=config.model.allow_pickle)
+    labels = tuple(run.record["data"]["labels"])
+    loaded = load_base(config.model, files, head=task.head, labels=labels)
+    network = loaded.network
+    if not base:
+        network = registry.load("method", config.method.name)(config.method).open(loaded, run.adapter)
+    return Speaker(network, loaded, Renderer.for_data(config.data, loaded.tokenizer, labels), task, config)

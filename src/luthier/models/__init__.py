@@ -1,0 +1,1 @@
+"""Find, load and describe base models, and ask them."""

@@ -1,0 +1,191 @@
+"""What this machine computes with, and in which type of number it does so fastest."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import ConfigError
+from luthier.runs.files import cache_folder, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+SHAPES = [(256, 576, 1536), (512, 1024, 1024)]
+"""Rows, inner width, columns of the probed products: what small language models multiply."""
+
+CLEARLY_FASTER = 1.3
+"""bfloat16 rounds more coarsely than float32, so it has to win by this much."""
+
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: this machine does not have it.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+    if not available[name]:
+        there = [device for device, is_there in available.items() if is_there]
+        raise ConfigError(f"model.device: '{name}' is not available here", expected=f"auto or {' or '.join(there)}")
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """The type of frozen weights and computation, and why.
+
+    `auto` takes bfloat16 where it is clearly faster: on a CPU this is measured once (under a second) and remembered.
+
+    Args:
+        name: auto, float32 or bfloat16.
+        device: where to compute.
+    """
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name), "as configured"
+    if device.type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype = torch.bfloat16 if supported else torch.float32
+        return dtype, f"this GPU {'computes in bfloat16' if supported else 'has no bfloat16'}"
+    if device.type != "cpu":
+        return torch.float32, f"the safe choice on {device.type}"
+    single, half = _remembered_speeds()
+    dtype = torch.bfloat16 if half >= CLEARLY_FASTER * single else torch.float32
+    return dtype, f"matrix products: float32 {single:.0f} GFLOP/s, bfloat16 {half:.0f} GFLOP/s on this processor"
+
+
+def _remembered_speeds() -> tuple[float, float]:
+    import torch
+
+    key = f"{processor_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
+    memory = cache_folder() / "processors.json"
+    try:
+        known: dict[str, list[float]] = read_json(memory)
+    except (FileNotFoundError, json.JSONDecodeError):
+        known = {}
+    if key not in known:
+        known[key] = [round(speed, 1) for speed in measure_speeds()]
+        write_json(memory, known)
+    single, half = known[key]
+    return single, half
+
+
+def measure_speeds(repeats: int = 5, seconds: float = 0.6) -> tuple[float, float]:
+    """Speed of float32 and bfloat16 matrix products at `SHAPES`, in GFLOP/s.
+
+    The fastest of several tries counts, in turns, so that other work on the machine does not decide.
+
+    Args:
+        repeats: most tries of each product.
+        seconds: no new try begins after this time.
+    """
+    import torch
+
+    types = (torch.float32, torch.bfloat16)
+    pairs = [
+        (dtype, torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype))
+        for rows, inner, columns in SHAPES
+        for dtype in types
+    ]
+    best = [float("inf")] * len(pairs)
+    start = time.perf_counter()
+    for attempt in range(repeats + 1):
+        for index, (_, left, right) in enumerate(pairs):
+            before = time.perf_counter()
+            left @ right
+            if attempt:  # the first try warms up
+                best[index] = min(best[index], time.perf_counter() - before)
+        if attempt and time.perf_counter() - start > seconds:
+            break
+    work = sum(2 * rows * inner * columns for rows, inner, columns in SHAPES) / 1e9
+    spent = [sum(time for (dtype, *_), time in zip(pairs, best, strict=True) if dtype is wanted) for wanted in types]
+    return work / spent[0], work / spent[1]
+
+
+def processor_name() -> str:
+    """The processor as it calls itself."""
+    if match := re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE):
+        return match[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe_processor() -> dict[str, Any]:
+    """Name, cores, threads torch uses, memory in GB, and the instructions that matter for matrix products."""
+    import psutil
+    import torch
+
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    present = set(flags[1].split()) if flags else set()
+    return {
+        "name": processor_name(),
+        "cores": psutil.cpu_count(logical=False) or psutil.cpu_count(),
+        "logical_cores": psutil.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "flags": [flag for flag in FLAGS if flag in present],
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _cpuinfo() -> str:
+    file = Path("/proc/cpuinfo")
+    return file.read_text() if file.exists() else ""
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held since it began, in MB (resident; 1 MB = 1e6 bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+class PeakMemory:
+    """Measures the most memory this process holds inside a `with` block, by looking every few milliseconds.
+
+    Attributes:
+        start_mb: resident memory at the beginning, in MB.
+        peak_mb: the most seen until now, in MB.
+    """
+
+    def __init__(self, every: float = 0.01) -> None:
+        self.every = every
+        self.start_mb = 0.0
+        self.peak_mb = 0.0
+        self._stop = threading.Event()
+
+    def __enter__(self) -> PeakMemory:
+        import psutil
+
+        self._process = psutil.Process()
+        self.start_mb = self.peak_mb = self._process.memory_info().rss / 1e6
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.every):
+            self._look()
+
+    def _look(self) -> None:
+        self.peak_mb = max(self.peak_mb, self._process.memory_info().rss / 1e6)

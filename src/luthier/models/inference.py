@@ -1,0 +1,199 @@
+"""Asking a causal language model: label scores and greedy answers, batched, prompts that begin alike read once.
+
+Shapes: b = rows of a batch, s = tokens of its longest prompt without the shared beginning, k = continuations of a row,
+t = tokens, v = vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+TOKENS_AT_ONCE = 2048
+"""Prompt tokens in one batch: enough to fill the processor, little enough for any memory."""
+
+Progress = Callable[[int], None]
+
+
+def accepts(network: nn.Module, argument: str) -> bool:
+    """Whether the (wrapped) model's forward takes this keyword argument."""
+    wrapped: Any = network
+    inner = wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
+    return argument in inspect.signature(inner.forward).parameters
+
+
+def common_prefix(rows: Sequence[Sequence[int]]) -> int:
+    """Length of the longest beginning that all rows share, leaving at least one token to each."""
+    if len(rows) < 2:
+        return 0
+    low, high = list(min(rows, key=list)), list(max(rows, key=list))
+    limit = min(len(row) for row in rows) - 1
+    return next((i for i in range(limit) if low[i] != high[i]), limit)
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE) -> list[list[int]]:
+    """Indices of rows in batches of similar length, the longest first, each at most `tokens` with padding."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    batches: list[list[int]] = []
+    for index in order:
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+@dataclass
+class _Read:
+    """Prompts that a model has read: what it expects next, and its memory of them."""
+
+    logits_bv: torch.Tensor
+    cache: Any
+    mask_bt: torch.Tensor
+    lengths_b: torch.Tensor
+
+    def repeat(self, times: int) -> None:
+        """Every row `times` times, for several continuations of each."""
+        self.cache.batch_repeat_interleave(times)
+        self.mask_bt = self.mask_bt.repeat_interleave(times, 0)
+        self.lengths_b = self.lengths_b.repeat_interleave(times, 0)
+
+
+class PromptReader:
+    """Reads prompts in batches of similar length; the beginning that all of them share is computed once.
+
+    Args:
+        network: a causal model of transformers, perhaps wrapped by `peft`.
+        prompts: token ids of each prompt.
+        pad_id: any token id; padded places are masked.
+    """
+
+    def __init__(self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int) -> None:
+        self.network = network
+        self.prompts = prompts
+        self.pad_id = pad_id
+        self.device = next(network.parameters()).device
+        self.positions = accepts(network, "position_ids")
+        self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
+        self.shared = common_prefix(prompts)
+        self.prefix_cache: Any = None
+
+    def batches(self) -> Iterator[tuple[list[int], _Read]]:
+        """(indices of the prompts, what the model has read), the longest prompts first."""
+        import torch
+
+        if self.shared:
+            prefix_bt = torch.tensor([list(self.prompts[0][: self.shared])], device=self.device)
+            self.prefix_cache = self.network(prefix_bt, use_cache=True, **self.last_only).past_key_values
+        for indices in batches_by_length([len(prompt) - self.shared for prompt in self.prompts]):
+            yield indices, self._read([self.prompts[index][self.shared :] for index in indices])
+
+    def _read(self, rests: Sequence[Sequence[int]]) -> _Read:
+        """Reads the rests of some prompts behind the shared beginning: [shared | padding | rest]."""
+        import torch
+
+        longest = max(len(rest) for rest in rests)
+        ids_bs = torch.tensor(
+            [[self.pad_id] * (longest - len(rest)) + list(rest) for rest in rests], device=self.device
+        )
+        lengths_b = torch.tensor([len(rest) for rest in rests], device=self.device)
+        real_bs = torch.arange(longest, device=self.device) >= longest - lengths_b[:, None]
+        mask_bt = torch.cat([real_bs.new_ones(len(rests), self.shared), real_bs], 1).long()
+        cache = copy.deepcopy(self.prefix_cache)
+        if cache is not None:
+            cache.batch_repeat_interleave(len(rests))
+        positions_bs = (self.shared + real_bs.long().cumsum(1) - 1).clamp(min=0)
+        output = self.forward(ids_bs, mask_bt, positions_bs, cache, last_only=True)
+        return _Read(output.logits[:, -1].float(), output.past_key_values, mask_bt, self.shared + lengths_b)
+
+    def forward(
+        self, ids_bt: torch.Tensor, mask_bt: torch.Tensor, positions_bt: torch.Tensor, cache: Any, *, last_only: bool
+    ) -> Any:
+        """One call of the model behind a cache."""
+        arguments: dict[str, Any] = {"position_ids": positions_bt} if self.positions else {}
+        arguments |= self.last_only if last_only else {}
+        return self.network(ids_bt, attention_mask=mask_bt, past_key_values=cache, use_cache=True, **arguments)
+
+    def go_on(self, read: _Read, ids_bt: torch.Tensor) -> torch.Tensor:
+        """Feeds the next tokens of every row and remembers them; returns logits [b, t, v] in float32."""
+        import torch
+
+        count = ids_bt.shape[1]
+        read.mask_bt = torch.cat([read.mask_bt, read.mask_bt.new_ones(ids_bt.shape)], 1)
+        positions_bt = read.lengths_b[:, None] + torch.arange(count, device=ids_bt.device)
+        output = self.forward(ids_bt, read.mask_bt, positions_bt, read.cache, last_only=False)
+        read.cache = output.past_key_values
+        read.lengths_b = read.lengths_b + count
+        logits_btv: torch.Tensor = output.logits.float()
+        return logits_btv
+
+
+def score_continuations(
+    network: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    continuations: Sequence[Sequence[int]],
+    pad_id: int,
+    progress: Progress | None = None,
+) -> torch.Tensor:
+    """Summed log-probability, in nats, of every continuation behind every prompt: float32 [prompts, continuations]."""
+    import torch
+
+    scores_nk = torch.zeros(len(prompts), len(continuations))
+    longest = max(len(continuation) for continuation in continuations)
+    padded_kt = torch.tensor([[*c, *[pad_id] * (longest - len(c))] for c in continuations])
+    real_kt = torch.tensor([[True] * len(c) + [False] * (longest - len(c)) for c in continuations])
+    with torch.inference_mode():
+        reader = PromptReader(network, prompts, pad_id)
+        padded_kt, real_kt = padded_kt.to(reader.device), real_kt.to(reader.device)
+        for indices, read in reader.batches():
+            b, k = len(indices), len(continuations)
+            first_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
+            rest_bk = torch.zeros_like(first_bk)
+            if longest > 1:
+                read.repeat(k)
+                ids_nt = padded_kt.repeat(b, 1)
+                logprobs_ntv = reader.go_on(read, ids_nt[:, :-1]).log_softmax(-1)
+                picked_nt = logprobs_ntv.gather(-1, ids_nt[:, 1:, None])[..., 0]
+                rest_bk = (picked_nt * real_kt.repeat(b, 1)[:, 1:]).sum(1).view(b, k)
+            scores_nk[indices] = (first_bk + rest_bk).cpu()
+            if progress:
+                progress(b)
+    return scores_nk
+
+
+def greedy_answers(
+    network: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    stop_ids: frozenset[int],
+    max_new_tokens: int,
+    pad_id: int,
+    progress: Progress | None = None,
+) -> list[list[int]]:
+    """The most likely tokens behind every prompt, up to a stop token (left out) or `max_new_tokens`."""
+    import torch
+
+    answers: list[list[int]] = [[] for _ in prompts]
+    with torch.inference_mode():
+        reader = PromptReader(network, prompts, pad_id)
+        for indices, read in reader.batches():
+            open_rows = set(indices)
+            next_b = read.logits_bv.argmax(-1)
+            for position in range(max_new_tokens):
+                for index, token in zip(indices, next_b.tolist(), strict=True):
+                    if index in open_rows and token in stop_ids:
+                        open_rows.discard(index)
+                    elif index in open_rows:
+                        answers[index].append(token)
+                if not open_rows or position == max_new_tokens - 1:
+                    break
+                next_b = reader.go_on(read, next_b[:, None])[:, -1].argmax(-1)
+            if progress:
+                progress(len(indices))
+    return answers

@@ -1,0 +1,130 @@
+"""Loads a base model: tokenizer, network, and what is known of its parts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from luthier.config import ModelConfig
+from luthier.errors import ModelError
+from luthier.models.architectures import Architecture, describe
+from luthier.models.base import BaseModel, Head, ModelFiles
+from luthier.models.hardware import choose_device, choose_dtype
+from luthier.models.quiet import quiet
+
+log = logging.getLogger(__name__)
+
+
+def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Any:
+    """The model's tokenizer, with a pad token: its own, else its end token.
+
+    Raises:
+        ModelError: there is no tokenizer, or it has neither token.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(files.folder), local_files_only=True, trust_remote_code=trust_remote_code
+            )
+    except Exception as error:  # the library raises whatever a file makes it stumble over
+        raise _cannot_load("tokenizer", files, error) from error
+    for private in ("local_files_only", "is_local"):  # how it was loaded is no part of it, when it is saved again
+        tokenizer.init_kwargs.pop(private, None)
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                f"the tokenizer of '{files.source}' has neither a pad nor an end token",
+                where=str(files.folder),
+                hint='add "pad_token" to its tokenizer_config.json',
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+        log.info("no pad token: padding with the end token %s", tokenizer.eos_token)
+    return tokenizer
+
+
+def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Sequence[str] = ()) -> BaseModel:
+    """The base model, frozen and in eval mode.
+
+    A new classification head takes its first weights from torch's random state; nothing else depends on it.
+
+    Args:
+        config: device, number type and what is trusted.
+        files: where it is, from `resolve`.
+        head: which kind of network.
+        labels: the classes in order, for a classification head.
+
+    Raises:
+        ModelError: it cannot be loaded, or its weights do not fit the kind of network.
+    """
+    device = choose_device(config.device)
+    dtype, reason = choose_dtype(config.dtype, device)
+    tokenizer = load_tokenizer(files, trust_remote_code=config.trust_remote_code)
+    network, report = _load_network(config, files, head, labels, dtype)
+    new = {key.rpartition(".")[0] for key in [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]}
+    architecture = describe(network, network.config, sorted(new))
+    _check_new(new, architecture, head, files)
+    rows = network.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer of '{files.source}' knows {len(tokenizer)} tokens, the network {rows}",
+            where=str(files.folder),
+        )
+    network.config.pad_token_id = tokenizer.pad_token_id
+    network.requires_grad_(False).eval().to(device)
+    return BaseModel(network, tokenizer, files, architecture, dtype, reason, device)
+
+
+def _load_network(
+    config: ModelConfig, files: ModelFiles, head: Head, labels: Sequence[str], dtype: Any
+) -> tuple[Any, dict[str, Any]]:
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    options: dict[str, Any] = {}
+    if head == "sequence_classification":
+        options = {
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: index for index, label in enumerate(labels)},
+            "ignore_mismatched_sizes": True,  # another classifier's head is replaced
+        }
+    loader = AutoModelForCausalLM if head == "causal_lm" else AutoModelForSequenceClassification
+    try:
+        with quiet():
+            network, report = loader.from_pretrained(
+                str(files.folder),
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=config.trust_remote_code,
+                use_safetensors=None if config.allow_pickle else True,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as error:  # the library raises whatever a file makes it stumble over
+        raise _cannot_load("network", files, error) from error
+    return network, report
+
+
+def _check_new(new: Iterable[str], architecture: Architecture, head: Head, files: ModelFiles) -> None:
+    """Weights that the files lack were drawn at random: right for a classification head, wrong for anything else."""
+    body = (*architecture.layers, *architecture.embeddings)
+    lacking = [name for name in sorted(new) if head == "causal_lm" or any(name.startswith(part) for part in body)]
+    if lacking:
+        hint = "is it an encoder? then task: sequence_classification" if head == "causal_lm" else "download it again"
+        raise ModelError(f"'{files.source}' has no weights for '{lacking[0]}'", where=str(files.folder), hint=hint)
+
+
+def _cannot_load(part: str, files: ModelFiles, error: Exception) -> ModelError:
+    text = str(error)
+    if "trust_remote_code" in text:
+        hint = "the model brings Python code of its own: set model.trust_remote_code: true if you trust it"
+    elif "does not recognize this architecture" in text or "model_type" in text:
+        hint = "this version of transformers does not know the architecture; a newer one may"
+    elif part == "tokenizer":
+        hint = "the folder needs the tokenizer's files, such as tokenizer.json and tokenizer_config.json"
+    else:
+        hint = "is the folder complete? download or copy it again"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reason = lines[0] if lines else type(error).__name__
+    return ModelError(f"the {part} of '{files.source}' cannot be loaded: {reason}", where=str(files.folder), hint=hint)

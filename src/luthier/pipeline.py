@@ -1,0 +1,282 @@
+"""The public Python API: prepare, plan, train, evaluate, predict, inspect, export, report.
+
+Every function takes a configuration (a path, or a `RunConfig`) or a run (a path, or a `Run`) and raises subclasses of
+`LuthierError` with messages for people. The command line calls nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.config import RunConfig, load_config
+from luthier.config.schema import json_schema
+from luthier.config.writing import to_yaml
+from luthier.data.inspection import Inspection, inspect_row
+from luthier.data.prepare import Prepared
+from luthier.doctor import examine as doctor
+from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
+from luthier.evaluation.evaluate import Examiner
+from luthier.evaluation.results import write_predictions
+from luthier.evaluation.speaker import Speaker, open_speaker
+from luthier.models.hardware import peak_memory_mb
+from luthier.recipes import Recipe, recipe, recipes
+from luthier.runs import Event, Run
+from luthier.runs.files import write_json
+from luthier.tasks import Prediction
+from luthier.training.loop import Trainer
+from luthier.training.planning import Plan, make_plan
+from luthier.training.record import describe, passport
+from luthier.training.session import Materials, Report, Session
+
+if TYPE_CHECKING:
+    from luthier.export import Exported
+
+__all__ = [
+    "Plan",
+    "Recipe",
+    "Speaker",
+    "TrainedRun",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export",
+    "inspect",
+    "plan",
+    "predict",
+    "prepare",
+    "recipe",
+    "recipes",
+    "report",
+    "schema",
+    "speaker",
+    "train",
+]
+
+Config = str | Path | RunConfig
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class TrainedRun(Run):
+    """A run with its verbs, as `train` returns it."""
+
+    def evaluate(self, *, split: str = "test") -> dict[str, Any]:
+        """Scores the run again; see `evaluate`."""
+        return evaluate(self, split=split)
+
+    def predict(self, inputs: Sequence[str]) -> list[Prediction]:
+        """Answers to new texts; see `predict`."""
+        return predict(self, inputs)
+
+    def export(self, target: str, output: str | Path | None = None) -> Exported:
+        """Writes an artefact; see `export`."""
+        return export(self, target, output)
+
+
+def read_config(config: Config, overrides: Sequence[str] = ()) -> RunConfig:
+    """A configuration from a file, or as it is given."""
+    return config if isinstance(config, RunConfig) else load_config(config, overrides)
+
+
+def prepare(config: Config, overrides: Sequence[str] = (), *, progress: Report | None = None) -> Prepared:
+    """Reads, cleans, splits and tokenises the rows; the second time it takes them from the cache.
+
+    Raises:
+        DataError: too many rows are unreadable, or none is left to train on.
+    """
+    return Materials.gather(read_config(config, overrides), progress).prepared
+
+
+def plan(config: Config, overrides: Sequence[str] = (), *, progress: Report | None = None) -> Plan:
+    """What a run will do: rows, tokens, parameters, memory and time measured on a few real steps, warnings."""
+    started = time.perf_counter()
+    materials = Materials.gather(read_config(config, overrides), progress)
+    return make_plan(materials, time.perf_counter() - started, progress)
+
+
+def inspect(
+    config: Config, overrides: Sequence[str] = (), *, row: int | None = None, serve_check: bool = False
+) -> Inspection:
+    """The exact tokens of one row, what is learned of them, and its line in the ledger.
+
+    Raises:
+        DataError: there is no such row.
+    """
+    settings = read_config(config, overrides)
+    materials = Materials.gather(settings)
+    return inspect_row(settings, materials.task, materials.prepared, materials.renderer, row, serve=serve_check)
+
+
+def train(
+    config: Config | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    resume: Run | str | Path | None = None,
+    listeners: Sequence[Listener] = (),
+    progress: Report | None = None,
+) -> TrainedRun:
+    """Trains, evaluates beside the base and writes the report.
+
+    Args:
+        config: the configuration of a new run.
+        overrides: `key.path=value`, applied to a configuration file.
+        resume: a run's folder to go on with instead.
+        listeners: told every event as it is written to events.jsonl.
+        progress: told (phase, done, total) outside training.
+
+    Raises:
+        Interrupted: stopped by the user; the run can be resumed.
+        LuthierError: any other reason, recorded in run.json.
+    """
+    started = time.time()
+    if resume is not None and config is None:
+        run = _opened(resume)
+        materials = Materials.gather(run.config, progress)
+    elif config is not None and resume is None:
+        settings = read_config(config, overrides)
+        materials = Materials.gather(settings, progress)  # problems show before a folder is made
+        run = Run.create(settings, to_yaml(settings))
+    else:
+        raise ConfigError("train takes a configuration, or a run to resume", hint="luthier train run.yaml")
+    with _recorded(run, started, listeners):
+        _fit(run, materials, listeners)
+        evaluate(run, progress=progress)
+    report(run)
+    return TrainedRun(run.path)
+
+
+def _fit(run: Run, materials: Materials, listeners: Sequence[Listener]) -> None:
+    """Trains from the newest checkpoint, or from the start, and saves the artefact."""
+    shutil.copyfile(materials.prepared.ledger, run.ledger_file)
+    session = Session.start(materials, run, materials.load_base())
+    session.events.listeners += listeners
+    run.update_record(**describe(session))
+    trainer = Trainer(session)
+    trainer.resume()
+    trainer.fit()
+    materials.method.save(session.network, run.adapter, session.base)
+    write_json(run.adapter / "luthier.json", passport(materials))
+    run.update_record(training_seconds=round(session.progress.seconds, 1))
+
+
+@contextmanager
+def _recorded(run: Run, started: float, listeners: Sequence[Listener]) -> Iterator[None]:
+    """Keeps run.json's state true, whatever happens inside."""
+    before = run.record.get("seconds", 0.0)
+    run.update_record(state="running", started=run.record.get("started", started))
+    state, message = "failed", ""
+    try:
+        yield
+        state = "finished"
+    except (Interrupted, KeyboardInterrupt):
+        state = "interrupted"
+        raise
+    except LuthierError as error:
+        message = str(error)
+        raise
+    finally:
+        now = time.time()
+        run.update_record(
+            state=state,
+            finished=now,
+            seconds=round(before + now - started, 1),
+            peak_memory_mb=max(run.record.get("peak_memory_mb", 0.0), peak_memory_mb()),
+        )
+        log = run.events
+        log.listeners += listeners
+        log.write("state", _last_step(run), state=state, message=message)
+
+
+def _last_step(run: Run) -> int:
+    from luthier.runs import read_events
+
+    return max((event["step"] for event in read_events(run.events.path)), default=0)
+
+
+def evaluate(run: Run | str | Path, *, split: str = "test", progress: Report | None = None) -> dict[str, Any]:
+    """Asks the base and the saved artefact about the same rows, scores them beside the baselines, and writes
+    evaluation/metrics.json and predictions.jsonl.
+
+    Args:
+        run: the run.
+        split: test, validation or train; without test rows, validation is taken.
+        progress: told (phase, done, total).
+
+    Returns:
+        The content of metrics.json.
+    """
+    run = _opened(run)
+    gc.collect()  # the trained network, if it was in this process
+    materials = Materials.gather(run.config, progress)
+    prepared = materials.prepared
+    if split == "test" and not len(prepared.test):
+        split = "validation"
+    rows = getattr(prepared, split)
+    if not len(rows):
+        raise DataError(f"there are no rows to evaluate on in '{split}'", hint="set data.split.test or data.test")
+    examiner = Examiner(materials.config, materials.task, materials.renderer, split, rows, prepared.train)
+    base = materials.load_base()
+    answers = []
+    if materials.task.base_answers:
+        answers += examiner.answers("base", base.network, progress)
+        shown = examiner.few_shot_renderer()
+        answers += examiner.answers("few_shot", base.network, progress, renderer=shown) if shown else []
+    answers += examiner.answers("tuned", materials.method.open(base, run.adapter), progress)
+    answers += examiner.baselines()
+    metrics = examiner.compare(answers)
+    write_json(run.metrics_file, metrics)
+    write_predictions(run.predictions_file, answers)
+    return metrics
+
+
+def speaker(run: Run | str | Path, *, base: bool = False) -> Speaker:
+    """A run's tuned model, or its untuned base, ready to answer many times."""
+    return open_speaker(_opened(run), base=base)
+
+
+def predict(
+    run: Run | str | Path, inputs: Sequence[str], *, mode: str | None = None, base: bool = False
+) -> list[Prediction]:
+    """Answers of a run's tuned model (or of its base) to new texts."""
+    return speaker(run, base=base).predict(inputs, mode=mode)
+
+
+def report(run: Run | str | Path) -> Path:
+    """Writes report.html from what stands in the run's folder, and returns its path."""
+    from luthier.reporting.report import write_report
+
+    return write_report(_opened(run))
+
+
+def export(
+    run: Run | str | Path, target: str, output: str | Path | None = None, *, dtype: str | None = None
+) -> Exported:
+    """Writes an artefact and proves that it answers like the adapter.
+
+    Raises:
+        ArtefactRefused: it does not.
+    """
+    from luthier.export import export_run
+
+    return export_run(_opened(run), target, Path(output) if output else None, dtype)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a configuration, for editors."""
+    return json_schema()
+
+
+def demo(overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration of `luthier demo`."""
+    return load_config(recipe("demo").path, overrides)
+
+
+def _opened(run: Run | str | Path) -> Run:
+    return run if isinstance(run, Run) else Run.open(run)

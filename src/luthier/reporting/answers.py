@@ -1,0 +1,144 @@
+"""Answers worth reading: what tuning put right, what is still wrong, and how answers changed while it ran."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.evaluation.text import normalise
+from luthier.runs.events import Event
+
+_LONGEST = 400
+_MOST_STEPS = 6
+
+TITLES = {
+    (False, True): "Put right by tuning",
+    (True, False): "Made wrong by tuning",
+    (False, False): "Still wrong",
+    (True, True): "Right before and after",
+    (None, False): "Wrong",
+    (None, True): "Right",
+}
+"""What a group is called, by whether the base (None without one) and the tuned model are right."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer; `mark` is right, wrong, invalid, or plain when it cannot be told."""
+
+    text: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row and the answers to it, one for each heading of its group; None where there is none."""
+
+    prompt: str
+    expected: str | None
+    answers: Sequence[Said | None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of one kind, the headings of their answers, and how many rows of this kind there are."""
+
+    title: str
+    headings: Sequence[str]
+    samples: Sequence[Sample]
+    count: int
+
+
+def sample_groups(predictions: Path, results: Mapping[str, Any], each: int = 5) -> list[Group]:
+    """Rows of the primary split, base beside tuned: by what tuning changed with labels, else just some of them.
+
+    Args:
+        predictions: predictions.jsonl.
+        results: the content of metrics.json.
+        each: samples shown of a group.
+    """
+    split = results["primary"]["split"]
+    for mode, comparison in _primary_first(results).items():
+        rows = _by_row(predictions, split, mode)
+        if any(models["tuned"]["raw"] for models in rows):
+            return _grouped(rows, labelled="classes" in comparison, each=each)
+    return []
+
+
+def answers_over_time(events: Sequence[Event]) -> Group | None:
+    """The sampled rows with their answers at up to six evaluations, the first and the last among them."""
+    sampled = {event["step"]: event["rows"] for event in events if event["kind"] == "samples" and event["rows"]}
+    if not sampled:
+        return None
+    steps = _spread(sorted(sampled), _MOST_STEPS)
+    prompts = {row["prompt"]: row.get("expected") for step in steps for row in sampled[step]}
+    at = {(step, row["prompt"]): row for step in steps for row in sampled[step]}
+    samples = [
+        Sample(_short(prompt), expected, [_said_then(at.get((step, prompt))) for step in steps])
+        for prompt, expected in prompts.items()
+    ]
+    return Group("Answers while it ran", [f"step {step}" for step in steps], samples, len(samples))
+
+
+def _primary_first(results: Mapping[str, Any]) -> dict[str, Any]:
+    split, mode = results["primary"]["split"], results["primary"]["mode"]
+    modes = results["results"][split]
+    return {mode: modes[mode]} | modes
+
+
+def _by_row(predictions: Path, split: str, mode: str) -> list[dict[str, dict[str, Any]]]:
+    """For each row the lines of the base and of the tuned model, by model."""
+    rows: dict[int, dict[str, dict[str, Any]]] = {}
+    with predictions.open(encoding="utf-8") as file:
+        for text in file:
+            line = json.loads(text)
+            if (line["split"], line["mode"]) == (split, mode) and line["model"] in ("base", "tuned"):
+                rows.setdefault(line["row_id"], {})[line["model"]] = line
+    return [models for models in rows.values() if "tuned" in models]
+
+
+def _grouped(rows: Sequence[dict[str, dict[str, Any]]], *, labelled: bool, each: int) -> list[Group]:
+    headings = [name for name in ("base", "tuned") if any(name in models for models in rows)]
+    groups: dict[str, list[Sample]] = {title: [] for title in (*TITLES.values(), "Answers")}
+    for models in rows:
+        answers = {name: _said(models[name], labelled) for name in headings if name in models}
+        base_right = answers["base"].mark == "right" if "base" in answers else None
+        title = TITLES[base_right, answers["tuned"].mark == "right"] if labelled else "Answers"
+        tuned = models["tuned"]
+        groups[title].append(
+            Sample(_short(tuned["prompt"]), tuned["expected"], [answers.get(name) for name in headings])
+        )
+    return [Group(title, headings, found[:each], len(found)) for title, found in groups.items() if found]
+
+
+def _said(line: Mapping[str, Any], labelled: bool) -> Said:
+    mark = _mark(line["parsed"], line["expected"], line["valid"])
+    return Said(_short(line["raw"]), mark if labelled or mark == "right" else "plain")
+
+
+def _said_then(row: Mapping[str, Any] | None) -> Said | None:
+    return (
+        Said(_short(row["answer"]), _mark(row["answer"], row.get("expected"), row.get("valid", True))) if row else None
+    )
+
+
+def _mark(answer: str | None, expected: str | None, valid: bool) -> str:
+    if expected is None:
+        return "plain"
+    if not valid or answer is None:
+        return "invalid"
+    return "right" if normalise(answer) == normalise(expected) else "wrong"
+
+
+def _spread(steps: Sequence[int], most: int) -> list[int]:
+    """At most so many steps, evenly chosen, with the first and the last."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(index * (len(steps) - 1) / (most - 1))] for index in range(most)]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"

@@ -1,0 +1,129 @@
+"""Tables for the terminal. Cells are plain text objects, so nothing from the data is taken for markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from luthier.data.ledger import Summary
+from luthier.evaluation.formatting import MODES, number, p_value, share, signed, span
+from luthier.evaluation.statistics import outcome
+from luthier.reporting.scores import models
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_COLOURS = {"better": "green", "worse": "red", "unclear": ""}
+
+
+def scores_tables(results: Mapping[str, Any]) -> list[Table]:
+    """One table for each split and way of asking, the deciding one first.
+
+    Args:
+        results: the content of metrics.json.
+    """
+    return [
+        scores_table(comparison, f"{split}, {MODES.get(mode, mode)}: {comparison['rows']} rows, 95 % intervals")
+        for split, mode, comparison in ordered(results)
+    ]
+
+
+def ordered(results: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """All comparisons as (split, mode, comparison), the deciding one first."""
+    where = results["primary"]
+    found = [(split, mode, c) for split, modes in results["results"].items() for mode, c in modes.items()]
+    return sorted(found, key=lambda item: (item[0] != where["split"], item[:2] != (where["split"], where["mode"])))
+
+
+def scores_table(comparison: Mapping[str, Any], title: str | None = None) -> Table:
+    """Metrics down, models across: base, tuned, their difference, then the baselines; intervals below the values."""
+    from rich.text import Text
+
+    found = models(comparison)
+    order = [name for name in ("base", "tuned") if name in found]
+    others = [name for name in found if name not in order]
+    table = _table(title, "", *[f">{found[name][0]}" for name in order])
+    if comparison["base"]:
+        _right(table, "Difference")
+    for name in others:
+        _right(table, found[name][0])
+    for metric, facts in comparison["metrics"].items():
+        cells = [_score(found[name][1].get(metric)) for name in order]
+        if comparison["base"]:
+            cells.append(_difference(comparison["difference"].get(metric), facts["higher_is_better"]))
+        cells += [_score(found[name][1].get(metric)) for name in others]
+        table.add_row(Text(facts["title"]), *cells)
+    return table
+
+
+def ledger_tables(summary: Summary) -> list[Table]:
+    """What became of the rows: by split, why some were not kept, and what was changed in others."""
+    from rich.text import Text
+
+    left_out = summary.rows_in - summary.kept
+    splits = _table(
+        f"{_count(summary.rows_in)} rows in, {_count(summary.kept)} kept, {_count(left_out)} left out",
+        "split", ">rows", ">tokens", ">learned tokens",
+    )  # fmt: skip
+    for split, rows in summary.rows.items():
+        tokens, learned = summary.tokens.get(split, 0), summary.supervised.get(split, 0)
+        splits.add_row(Text(split), *map(_count, (rows, tokens, learned)))
+    splits.caption = f"longest row: {_count(summary.longest)} tokens; longer than the limit: {_over(summary)}"
+    splits.caption_justify = "left"
+    tables = [splits]
+    if summary.reasons:
+        reasons = _table("not kept", "fate", "reason", ">rows")
+        for fate, reason, count in summary.reasons:
+            reasons.add_row(Text(fate), Text(reason), _count(count))
+        tables.append(reasons)
+    if summary.changes:
+        changes = _table("kept, but changed or flagged", "change", ">rows")
+        for change, count in summary.changes:
+            changes.add_row(Text(change), _count(count))
+        tables.append(changes)
+    return tables
+
+
+def _over(summary: Summary) -> str:
+    if not summary.over_length:
+        return "none"
+    return f"{_count(summary.over_length)} rows ({share(summary.over_length_share)})"
+
+
+def _table(title: str | None, *columns: str) -> Table:
+    """A table in the style of all commands; columns that begin with `>` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        if column.startswith(">"):
+            _right(table, column[1:])
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def _right(table: Table, heading: str) -> None:
+    table.add_column(heading, justify="right", overflow="fold")
+
+
+def _score(score: Mapping[str, float] | None) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(number(score["value"]), "\n", (span(score), "dim")) if score else Text("")
+
+
+def _difference(difference: Mapping[str, float] | None, higher_is_better: bool) -> Text:
+    from rich.text import Text
+
+    if difference is None:
+        return Text("")
+    colour = _COLOURS[outcome(difference, higher_is_better)]
+    detail = f"{span(difference, sign=True)}, {p_value(difference['p'])}"
+    return Text.assemble((signed(difference["value"]), colour), "\n", (detail, "dim"))
+
+
+def _count(value: int) -> str:
+    return f"{value:,}".replace(",", " ")

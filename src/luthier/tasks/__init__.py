@@ -1,0 +1,95 @@
+"""Tasks, one file each: which examples it accepts, how they become tokens, its loss, and how a model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from luthier.data.examples import Example
+from luthier.data.records import Batch, Encoded, TokenSequence
+from luthier.models.base import Head
+from luthier.registry import Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from luthier.data.rendering import Renderer
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's answer to one row.
+
+    Attributes:
+        row_id: the row's id in the ledger.
+        text: what was asked about.
+        expected: the right answer as text, None when there is none.
+        raw: what the model said, as it said it.
+        parsed: the answer understood from it (one of the allowed labels); None = invalid.
+        scores: log-probability of each allowed label, when labels were scored.
+        loss: summed negative log-likelihood of the expected answer in nats, when it was measured.
+        tokens: tokens that sum covers.
+    """
+
+    row_id: int
+    text: str
+    expected: str | None
+    raw: str
+    parsed: str | None
+    scores: dict[str, float] = field(default_factory=dict)
+    loss: float | None = None
+    tokens: int = 0
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of integers as int64 tensors [b, t], padded on the right: (the values, 1 for real places)."""
+    import torch
+
+    longest = max(len(row) for row in rows)
+    padded_bt = torch.tensor([[*map(int, row), *[value] * (longest - len(row))] for row in rows])
+    mask_bt = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    return padded_bt, mask_bt
+
+
+class Task(Protocol):
+    """What a task does. Every file of this package has one class of this shape, built from its options."""
+
+    Options: ClassVar[type[Options]]
+    kinds: ClassVar[tuple[type, ...]]
+    head: ClassVar[Head]
+    peft_task: ClassVar[str]
+    base_answers: ClassVar[bool]
+    """Whether an untuned base can answer at all, also from examples in its prompt; a new head cannot."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def encode(self, examples: Sequence[tuple[int, Example]], renderer: Renderer) -> list[Encoded]:
+        """Tokens of (row id, example) pairs, in order."""
+        ...
+
+    def collate(self, rows: Sequence[TokenSequence], pad_id: int, labels: Sequence[str]) -> Batch:
+        """A batch on the CPU, padded on the right."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Summed loss of a batch, float32; the loop divides by the `count` of the whole optimiser step."""
+        ...
+
+    def modes(self, labels: Sequence[str], rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+        """Ways of asking a model about such rows; the first is the primary one."""
+        ...
+
+    def predict(
+        self,
+        network: nn.Module,
+        renderer: Renderer,
+        rows: Sequence[TokenSequence],
+        *,
+        mode: str,
+        max_new_tokens: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Prediction]:
+        """Answers of a model, in the order of the rows; `progress` is told how many more rows are done."""
+        ...

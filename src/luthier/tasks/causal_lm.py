@@ -1,0 +1,191 @@
+"""Language modelling: answers to prompts, labels as words, running text.
+
+Shapes: b = rows, t = tokens of the longest row, n = positions whose logits are computed, v = vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from luthier.data.examples import Conversation, Document, Example, Labelled
+from luthier.data.records import Batch, Encoded, TokenSequence
+from luthier.models.base import Head
+from luthier.registry import Options
+from luthier.tasks import Prediction, pad
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from luthier.data.rendering import Renderer
+
+
+class CausalLmOptions(Options):
+    """A language model that answers in words."""
+
+    name: Literal["causal_lm"] = "causal_lm"
+
+
+class CausalLm:
+    """Learns the answers of conversations, the labels of texts, or running text.
+
+    A model is asked in up to three ways: `labels` scores every allowed label as an answer, `generate` lets it write
+    and parses what it wrote, `likelihood` measures how likely the expected text is.
+    """
+
+    Options = CausalLmOptions
+    kinds = (Conversation, Labelled, Document)
+    head: Head = "causal_lm"
+    peft_task = "CAUSAL_LM"
+    base_answers = True
+
+    def __init__(self, options: CausalLmOptions) -> None:
+        self.options = options
+
+    def encode(self, examples: Sequence[tuple[int, Example]], renderer: Renderer) -> list[Encoded]:
+        """Documents as they are, everything else through the template."""
+        documents = [(row_id, e) for row_id, e in examples if isinstance(e, Document)]
+        asked = [(row_id, e) for row_id, e in examples if not isinstance(e, Document)]
+        texts, answers = iter(renderer.render_documents(documents)), iter(renderer.render(asked))
+        return [next(texts) if isinstance(example, Document) else next(answers) for _, example in examples]
+
+    def collate(self, rows: Sequence[TokenSequence], pad_id: int, labels: Sequence[str]) -> Batch:
+        """Targets are the token ids where a token is supervised, -100 elsewhere."""
+        input_ids_bt, attention_mask_bt = pad([row.ids for row in rows], pad_id)
+        supervised_bt, _ = pad([row.supervised for row in rows], 0)
+        targets_bt = input_ids_bt.masked_fill(supervised_bt == 0, -100)
+        count = int((targets_bt[:, 1:] >= 0).sum())
+        return Batch(input_ids_bt, attention_mask_bt, targets_bt, [row.row_id for row in rows], count)
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Summed cross-entropy of the supervised tokens."""
+        return self._loss_by_row(network, batch)[0].sum()
+
+    def _loss_by_row(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The one place where labels are shifted: logits of a position predict the next one.
+
+        Logits are computed only from just before the batch's first supervised token on, and softmax only where a token
+        is supervised: the output layer is the largest one of a small model.
+        """
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        from luthier.models.inference import accepts
+
+        targets_bt = batch.targets
+        first = int((targets_bt >= 0).any(0).int().argmax())
+        n = targets_bt.shape[1] - max(first - 1, 0)
+        keep = {"logits_to_keep": n} if accepts(network, "logits_to_keep") else {}
+        logits_bnv = network(batch.input_ids_bt, attention_mask=batch.attention_mask_bt, use_cache=False, **keep).logits
+        shifted_bn = targets_bt[:, -n:][:, 1:]
+        mask_bn = shifted_bn >= 0
+        losses = cross_entropy(logits_bnv[:, -n:-1][mask_bn].float(), shifted_bn[mask_bn], reduction="none")
+        rows = torch.arange(len(targets_bt), device=losses.device)[:, None].expand_as(mask_bn)[mask_bn]
+        return losses.new_zeros(len(targets_bt)).index_add(0, rows, losses), mask_bn.sum(1)
+
+    def modes(self, labels: Sequence[str], rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+        """Labels are scored and generated; answers are measured and generated; running text is measured."""
+        if labels:
+            return ("labels", "generate")
+        return ("likelihood", "generate") if any(row.label is not None for row in rows) else ("likelihood",)
+
+    def predict(
+        self,
+        network: nn.Module,
+        renderer: Renderer,
+        rows: Sequence[TokenSequence],
+        *,
+        mode: str,
+        max_new_tokens: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Prediction]:
+        """Asks in one of the three ways."""
+        ask = {"labels": self._score_labels, "generate": self._generate, "likelihood": self._measure}[mode]
+        return ask(network, renderer, rows, max_new_tokens, progress) if rows else []
+
+    def _score_labels(
+        self,
+        network: nn.Module,
+        renderer: Renderer,
+        rows: Sequence[TokenSequence],
+        max_new_tokens: int,
+        progress: Callable[[int], None] | None,
+    ) -> list[Prediction]:
+        from luthier.models.inference import score_continuations
+
+        answers = {label: renderer.answer_ids(label) for label in renderer.labels}
+        prompts = [list(row.ids[: row.prompt_length]) for row in rows]
+        scores_nk = score_continuations(
+            network, prompts, list(answers.values()), renderer.tokenizer.pad_token_id, progress
+        ).tolist()
+        predictions = []
+        for row, scores_k in zip(rows, scores_nk, strict=True):
+            scores = dict(zip(answers, scores_k, strict=True))
+            best = max(scores, key=lambda label: scores[label])
+            loss = -scores[row.label] if row.label in scores else None
+            tokens = len(answers[row.label]) if row.label in answers else 0
+            predictions.append(Prediction(row.row_id, row.text, row.label, best, best, scores, loss, tokens))
+        return predictions
+
+    def _generate(
+        self,
+        network: nn.Module,
+        renderer: Renderer,
+        rows: Sequence[TokenSequence],
+        max_new_tokens: int,
+        progress: Callable[[int], None] | None,
+    ) -> list[Prediction]:
+        from luthier.models.inference import greedy_answers
+
+        tokenizer = renderer.tokenizer
+        prompts = [list(row.ids[: row.prompt_length]) for row in rows]
+        answers = greedy_answers(network, prompts, renderer.stop_ids, max_new_tokens, tokenizer.pad_token_id, progress)
+        predictions = []
+        for row, ids in zip(rows, answers, strict=True):
+            raw = tokenizer.decode(ids, skip_special_tokens=True)
+            parsed = parse_label(raw, renderer.labels) if renderer.labels else raw.strip()
+            predictions.append(Prediction(row.row_id, row.text, row.label, raw, parsed))
+        return predictions
+
+    def _measure(
+        self,
+        network: nn.Module,
+        renderer: Renderer,
+        rows: Sequence[TokenSequence],
+        max_new_tokens: int,
+        progress: Callable[[int], None] | None,
+    ) -> list[Prediction]:
+        import torch
+
+        from luthier.models.inference import batches_by_length
+
+        pad_id = renderer.tokenizer.pad_token_id
+        device = next(network.parameters()).device
+        losses, counts = [math.nan] * len(rows), [0] * len(rows)
+        with torch.inference_mode():
+            for indices in batches_by_length([len(row.ids) for row in rows]):
+                batch = self.collate([rows[index] for index in indices], pad_id, renderer.labels).to(device)
+                loss_b, count_b = self._loss_by_row(network, batch)
+                for index, loss, count in zip(indices, loss_b.tolist(), count_b.tolist(), strict=True):
+                    losses[index], counts[index] = loss, count
+                if progress:
+                    progress(len(indices))
+        return [
+            Prediction(row.row_id, row.text, row.label, "", None, {}, loss, count)
+            for row, loss, count in zip(rows, losses, counts, strict=True)
+        ]
+
+
+def parse_label(raw: str, labels: Sequence[str]) -> str | None:
+    """The label that a written answer means: the one it begins with, else the only one it names, else None."""
+    text = raw.strip().lower()
+    by_length = sorted(labels, key=len, reverse=True)
+    patterns = {label: rf"(?<![a-z0-9]){re.escape(label.lower())}(?![a-z0-9])" for label in by_length}
+    for label, pattern in patterns.items():
+        if re.match(pattern, text.lstrip("\"'*([ ")):
+            return label
+    named = [label for label, pattern in patterns.items() if re.search(pattern, text)]
+    return named[0] if len(named) == 1 else None

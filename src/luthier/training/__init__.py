@@ -1,0 +1,1 @@
+"""The loop, checkpoints, optimisers, schedules, and the plan of a run."""

@@ -1,0 +1,191 @@
+"""Checkpoints: written aside, synced, hashed and renamed, so that a crash leaves whole ones only.
+
+checkpoints/
+  step-000120/
+    trained.safetensors     what the method trains
+    optimizer.safetensors   the optimiser's tensors, named INDEX.KEY
+    random.safetensors      states of the random generators
+    progress.json           step, best score so far, tokens and seconds so far
+    manifest.json           a hash of every file above, written last
+  best                      name of the best checkpoint
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import TrainingError
+from luthier.runs.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from luthier.methods import Method
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: optimiser steps done.
+        tokens: real tokens trained on.
+        seconds: time spent in steps.
+        best_step: step of the best evaluation; 0 = none yet.
+        best_value: its score.
+        stale: evaluations since then without improvement of the early-stopping metric.
+        watched: best value of the early-stopping metric.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_step: int = 0
+    best_value: float | None = None
+    stale: int = 0
+    watched: float | None = None
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they are kept.
+        keep: how many to keep besides the best one.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def path(self, step: int) -> Path:
+        """Folder of the checkpoint of a step."""
+        return self.folder / f"step-{step:06d}"
+
+    @property
+    def best(self) -> Path | None:
+        """The best checkpoint, if one was marked."""
+        mark = self.folder / "best"
+        return self.folder / mark.read_text(encoding="utf-8").strip() if mark.exists() else None
+
+    def complete(self) -> list[Path]:
+        """All whole checkpoints, oldest first."""
+        return sorted(path.parent for path in self.folder.glob("step-*/manifest.json"))
+
+    def save(
+        self, network: nn.Module, method: Method, optimizer: torch.optim.Optimizer, progress: Progress, *, best: bool
+    ) -> Path:
+        """Writes the state of a run; with `best`, marks it. Older ones beyond `keep` are removed."""
+        from safetensors.torch import save_file
+
+        target = self.path(progress.step)
+        aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        save_file(
+            {k: v.detach().contiguous().clone() for k, v in method.state(network).items()},
+            aside / "trained.safetensors",
+        )
+        save_file(_optimizer_tensors(optimizer), aside / "optimizer.safetensors")
+        save_file(_random_state(), aside / "random.safetensors")
+        write_json(aside / "progress.json", asdict(progress))
+        write_json(aside / "manifest.json", {p.name: _digest(p) for p in sorted(aside.iterdir())})
+        for file in aside.iterdir():
+            _sync(file)
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        _sync(self.folder)
+        if best:
+            write_text(self.folder / "best", target.name + "\n")
+        self._prune()
+        return target
+
+    def _prune(self) -> None:
+        for old in self.complete()[: -self.keep]:
+            if old != self.best:
+                shutil.rmtree(old)
+        for partial in self.folder.glob(".step-*.partial"):
+            shutil.rmtree(partial)
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint whose files are what their hashes say; damaged ones are passed over."""
+        return next((path for path in reversed(self.complete()) if _intact(path)), None)
+
+    def restore(
+        self, path: Path, network: nn.Module, method: Method, optimizer: torch.optim.Optimizer | None = None
+    ) -> Progress:
+        """Puts a checkpoint back, bit for bit; without an optimiser, the trained weights only.
+
+        Raises:
+            TrainingError: the checkpoint is damaged.
+        """
+        from safetensors.torch import load_file
+
+        if not _intact(path):
+            raise TrainingError("a file of this checkpoint is damaged", where=str(path), hint="use an older checkpoint")
+        method.restore(network, load_file(path / "trained.safetensors"))
+        if optimizer is not None:
+            _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
+            _restore_random(load_file(path / "random.safetensors"))
+        return Progress(**read_json(path / "progress.json"))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _intact(path: Path) -> bool:
+    manifest: dict[str, str] = read_json(path / "manifest.json")
+    return all((path / name).is_file() and _digest(path / name) == digest for name, digest in manifest.items())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    import torch
+
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{key}": torch.as_tensor(value).detach().clone()
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    import torch
+
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state |= {f"cuda.{number}": value for number, value in enumerate(torch.cuda.get_rng_state_all())}
+    return state
+
+
+def _restore_random(state: dict[str, torch.Tensor]) -> None:
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    for name, value in state.items():
+        if name.startswith("cuda."):
+            torch.cuda.set_rng_state(value, int(name.removeprefix("cuda.")))

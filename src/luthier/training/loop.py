@@ -1,0 +1,236 @@
+"""The reference engine: a plain loop on `accelerate`.
+
+The loss of an optimiser step is the sum over its supervised tokens divided by their number in the whole step, so the
+result does not depend on how the step is cut into micro-batches.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from luthier import registry
+from luthier.config import share_to_steps
+from luthier.data.records import Batch
+from luthier.errors import Interrupted, TrainingError
+from luthier.evaluation.evaluate import Judge
+from luthier.training.checkpoints import Checkpoints
+from luthier.training.session import Session
+
+
+class Trainer:
+    """Runs a session from its first or its last saved step to the end."""
+
+    def __init__(self, session: Session) -> None:
+        from accelerate import Accelerator
+
+        materials = session.materials
+        self.session = session
+        self.materials = materials
+        self.config = materials.config.training
+        self.accelerator = Accelerator(cpu=session.base.device.type == "cpu", mixed_precision="no")
+        self.optimizer = build_optimizer(session)
+        self.schedule = registry.load("schedule", self.config.schedule.name)(self.config.schedule)
+        self.network, self.optimizer = self.accelerator.prepare(session.network, self.optimizer)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.checkpoints = Checkpoints(session.run.checkpoints, self.config.checkpoint.keep)
+        self.judge = Judge.for_training(
+            materials.config, materials.task, materials.renderer, materials.prepared.validation
+        )
+        self.total = session.total_steps
+
+    def resume(self) -> bool:
+        """Goes back to the newest whole checkpoint; False when there is none."""
+        latest = self.checkpoints.latest()
+        if latest is None:
+            return False
+        self.session.progress = self.checkpoints.restore(latest, self.network, self.materials.method, self.optimizer)
+        self.session.events.rewind(self.session.progress.step)
+        return True
+
+    def fit(self) -> None:
+        """Trains to the end, then puts the best weights back.
+
+        Raises:
+            Interrupted: the user asked to stop; a checkpoint was written.
+            TrainingError: the loss is not finite.
+        """
+        progress, events = self.session.progress, self.session.events
+        events.write("state", progress.step, state="running", steps=self.total)
+        if progress.step == 0:
+            self._show_samples()
+        with stop_on_interrupt() as stop:
+            while progress.step < self.total:
+                self._step()
+                enough = self._evaluate_and_save()
+                if enough:
+                    break
+                if stop.is_set():
+                    self._save(best=False)
+                    raise Interrupted(
+                        f"stopped after step {progress.step} of {self.total}; everything so far is saved",
+                        where=str(self.session.run.path),
+                        hint=f"luthier train --resume {self.session.run.path}",
+                    )
+        if self.checkpoints.best is not None and progress.best_step != progress.step:
+            self.checkpoints.restore(self.checkpoints.best, self.network, self.materials.method)
+
+    def _step(self) -> None:
+        progress, started = self.session.progress, time.perf_counter()
+        step = progress.step + 1
+        factor = self.schedule.factor(step, self.total)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        loss, norm, tokens = self.gradient(step)
+        self.optimizer.step()
+        self.materials.method.on_step(self.network, step)
+        self.optimizer.zero_grad()
+        seconds = time.perf_counter() - started
+        progress.step, progress.tokens, progress.seconds = step, progress.tokens + tokens, progress.seconds + seconds
+        self.session.events.write(
+            "step",
+            step,
+            loss=loss,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            grad_norm=norm,
+            tokens=progress.tokens,
+            tokens_per_second=round(tokens / seconds, 1),
+            seconds=round(progress.seconds, 3),
+        )
+
+    def gradient(self, step: int) -> tuple[float, float, int]:
+        """Accumulates the gradient of a step.
+
+        Returns:
+            (mean loss per supervised token, gradient norm before clipping, real tokens)
+
+        Raises:
+            TrainingError: the loss or the gradient is not finite; nothing was changed.
+        """
+        order = self.session.order
+        batches = [self.batch(micro) for micro in order.micro_batches(order.rows(step))]
+        count = sum(batch.count for batch in batches)
+        self.network.train()
+        total = 0.0
+        for batch in batches:
+            loss = self.materials.task.loss(self.network, batch.to(self.accelerator.device)) / count
+            self._check(float(loss), step, batch.row_ids, "loss")
+            self.accelerator.backward(loss)
+            total += float(loss.detach())
+        penalty = self.materials.method.penalty(self.network)
+        if penalty is not None:
+            self.accelerator.backward(penalty)
+        norm = self._clip()
+        self._check(norm, step, [row for batch in batches for row in batch.row_ids], "gradient")
+        return total, norm, sum(int(batch.attention_mask_bt.sum()) for batch in batches)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """A micro-batch by row numbers."""
+        materials = self.materials
+        chosen = [materials.prepared.train[row] for row in rows]
+        return materials.task.collate(chosen, materials.tokenizer.pad_token_id, materials.renderer.labels)
+
+    def _clip(self) -> float:
+        limit = self.config.max_grad_norm or math.inf
+        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        return float(self.accelerator.clip_grad_norm_(trained, limit))
+
+    def _check(self, value: float, step: int, row_ids: Sequence[int], what: str) -> None:
+        if math.isfinite(value):
+            return
+        self.optimizer.zero_grad()
+        shown = ", ".join(map(str, row_ids[:16]))
+        raise TrainingError(
+            f"the {what} of step {step} is {value}; the weights were not touched",
+            where=f"rows {shown} of {self.session.run.ledger_file.name}",
+            hint="look at these rows (luthier inspect --row N), lower the learning rate, or try model.dtype: float32",
+        )
+
+    def _evaluate_and_save(self) -> bool:
+        """Evaluates and saves when it is time; True when training should stop early."""
+        progress = self.session.progress
+        last = progress.step == self.total
+        improved = stop = False
+        if self.judge.rows and (last or self._due(self.materials.config.evaluation.every)):
+            improved, stop = self._evaluate()
+        if improved or last or stop or self._due(self.config.checkpoint.every):
+            self._save(best=improved)
+        return stop
+
+    def _due(self, every: int | float | None) -> bool:
+        steps = share_to_steps(every, self.total)
+        return bool(steps) and self.session.progress.step % max(int(steps or 1), 1) == 0
+
+    def _evaluate(self) -> tuple[bool, bool]:
+        """Scores validation: (the best so far, early stopping says stop)."""
+        progress = self.session.progress
+        self.network.eval()
+        scores = self.judge.score(self.network)
+        self.session.events.write("evaluation", progress.step, split="validation", metrics=scores)
+        self._show_samples()
+        name, value = self.judge.best_of(scores)
+        improved = progress.best_value is None or self.judge.better(name, value, progress.best_value)
+        if improved:
+            progress.best_step, progress.best_value = progress.step, value
+        return improved, self._stale(scores)
+
+    def _stale(self, scores: dict[str, float]) -> bool:
+        stopping, progress = self.config.early_stopping, self.session.progress
+        if stopping is None:
+            return False
+        if stopping.metric not in scores:
+            raise TrainingError(
+                f"early stopping watches '{stopping.metric}', which validation does not give",
+                where="training.early_stopping.metric",
+                expected=f"one of {', '.join(scores)}",
+            )
+        value = scores[stopping.metric]
+        better = progress.watched is None or self.judge.better(stopping.metric, value, progress.watched)
+        progress.watched, progress.stale = (value, 0) if better else (progress.watched, progress.stale + 1)
+        return progress.stale >= stopping.patience
+
+    def _show_samples(self) -> None:
+        self.network.eval()
+        samples = self.judge.samples(self.network)
+        if samples:
+            self.session.events.write("samples", self.session.progress.step, rows=samples)
+
+    def _save(self, *, best: bool) -> None:
+        progress = self.session.progress
+        path = self.checkpoints.save(self.network, self.materials.method, self.optimizer, progress, best=best)
+        self.session.events.write("checkpoint", progress.step, path=path.name, best=best)
+
+
+def build_optimizer(session: Session) -> Any:
+    """The configured optimiser over the method's parameter groups."""
+    training = session.materials.config.training
+    options = training.optimizer
+    groups = session.materials.method.parameter_groups(
+        session.network, training.learning_rate, getattr(options, "weight_decay", 0.0)
+    )
+    return registry.load("optimizer", options.name)(options).build(groups)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl-C (or SIGTERM) sets the event, the second one stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

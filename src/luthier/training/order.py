@@ -1,0 +1,91 @@
+"""Which rows each optimiser step takes: decided by the seed and the step's number alone, so resuming needs no state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from luthier.models.inference import batches_by_length
+
+
+class Order:
+    """The order of rows over a run.
+
+    Every epoch is a new random permutation; nothing but chance decides which rows share a step. Rows of a step are put
+    side by side by length only when it is cut into micro-batches, which changes nothing about the step's gradient.
+
+    Args:
+        lengths: tokens of every row.
+        labels: label of every row, for balancing; None = no labels.
+        batch_size: rows per optimiser step.
+        micro_batch: rows computed at once, or "auto" = as many as fit into a fixed number of tokens.
+        balance: none | oversample (rows of rare labels repeat until all labels are equally many) |
+            weighted (each epoch draws as many rows as there are, every label equally often).
+        seed: seed of the permutations.
+    """
+
+    def __init__(
+        self,
+        lengths: npt.ArrayLike,
+        labels: Sequence[str | None] | None,
+        *,
+        batch_size: int,
+        micro_batch: int | str,
+        balance: str,
+        seed: int,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.micro_batch = micro_batch
+        self.balance = balance if labels is not None and any(label is not None for label in labels) else "none"
+        self.seed = seed
+        self._codes = np.unique([str(label) for label in labels], return_inverse=True)[1] if labels else None
+        self.rows_per_epoch = len(self._epoch(0))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch; the last one of an epoch may be smaller."""
+        return math.ceil(self.rows_per_epoch / self.batch_size)
+
+    def total_steps(self, epochs: float, max_steps: int | None) -> int:
+        """Optimiser steps of the whole run."""
+        steps = max(1, math.ceil(round(epochs * self.steps_per_epoch, 6)))
+        return min(steps, max_steps) if max_steps else steps
+
+    def rows(self, step: int) -> list[int]:
+        """Row numbers of a step, counted from 1."""
+        epoch, position = divmod(step - 1, self.steps_per_epoch)
+        start = position * self.batch_size
+        return [int(row) for row in self._cached_epoch(epoch)[start : start + self.batch_size]]
+
+    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
+        """A step's rows in micro-batches of similar length, the longest first."""
+        lengths = [int(self.lengths[row]) for row in rows]
+        if self.micro_batch == "auto":
+            return [[rows[index] for index in batch] for batch in batches_by_length(lengths)]
+        size = int(self.micro_batch)
+        order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
+        return [[rows[index] for index in order[start : start + size]] for start in range(0, len(order), size)]
+
+    @lru_cache(maxsize=2)  # noqa: B019 - an order lives as long as its run
+    def _cached_epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        return self._epoch(epoch)
+
+    def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        random = np.random.default_rng([self.seed, epoch])
+        count = len(self.lengths)
+        if self.balance == "none" or self._codes is None:
+            return random.permutation(count)
+        groups = [np.flatnonzero(self._codes == code) for code in np.unique(self._codes)]
+        if self.balance == "weighted":
+            weights = np.concatenate([np.full(len(group), 1 / (len(group) * len(groups))) for group in groups])
+            return random.choice(np.concatenate(groups), count, p=weights / weights.sum())
+        most = max(len(group) for group in groups)
+        repeated = [
+            np.concatenate([random.permutation(g) for _ in range(math.ceil(most / len(g)))])[:most] for g in groups
+        ]
+        return random.permutation(np.concatenate(repeated))

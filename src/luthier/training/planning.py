@@ -1,0 +1,232 @@
+"""`luthier plan`: what a run will do, measured on a few of its own steps instead of guessed.
+
+Memory is the process's peak after a forward and backward pass over the longest batch, with the optimiser's state in
+place. Time is the sum of the run's parts, each measured on a sample of its own rows and scaled by tokens.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from luthier.config import share_to_steps
+from luthier.data.records import TokenSequence
+from luthier.evaluation.evaluate import Examiner
+from luthier.methods import count_parameters
+from luthier.models.hardware import peak_memory_mb
+from luthier.models.inference import common_prefix
+from luthier.runs import Run
+from luthier.training.loop import Trainer
+from luthier.training.record import ENGINE
+from luthier.training.session import Materials, Report, Session
+from luthier.training.warnings import warnings_for
+
+SAMPLE_STEPS = 4
+"""Optimiser steps that are timed, spread over the range of lengths."""
+
+SAMPLE_ROWS = 12
+"""Rows that each way of evaluating is timed on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        rows: rows per split.
+        tokens: tokens per split.
+        supervised: supervised tokens of the training rows.
+        longest: tokens of the longest training row.
+        memory_mb: peak resident memory of the process, measured at the longest batch.
+        seconds: estimated time by part, and in all.
+        warnings: what may go wrong, each with what to do.
+    """
+
+    name: str
+    task: str
+    method: str
+    rows: dict[str, int]
+    tokens: dict[str, int]
+    supervised: int
+    longest: int
+    labels: dict[str, int]
+    trainable: int
+    parameters: int
+    steps: int
+    batch_size: int
+    longest_micro_batch: tuple[int, int]
+    memory_mb: float
+    seconds: dict[str, float]
+    device: str
+    dtype: str
+    dtype_reason: str
+    engine: str
+    engine_reason: str
+    notes: list[str]
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain values."""
+        return asdict(self)
+
+
+def make_plan(materials: Materials, preparing: float, report: Report | None = None) -> Plan:
+    """Measures a few steps and every way of evaluating.
+
+    Args:
+        materials: from `Materials.gather`.
+        preparing: seconds that took.
+        report: told (phase, done, total).
+    """
+
+    def say(what: str, done: int, total: int) -> None:
+        if report:
+            report(what, done, total)
+
+    loading, base = _timed(materials.load_base)
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session.start(materials, Run(Path(folder)), base)
+        trainer = Trainer(session)
+        training, longest = _training_seconds(trainer, say)
+        watching = _watching_seconds(trainer, say)
+        judging = _judging_seconds(materials, trainer, say)
+    seconds = {
+        "preparing": preparing,
+        "loading": 2 * loading,  # once to train, once to evaluate what was saved
+        "training": training,
+        "evaluating during training": watching,
+        "evaluating at the end": judging,
+    }
+    seconds["all"] = sum(seconds.values())
+    return _describe(session, longest, seconds)
+
+
+def _describe(session: Session, longest: tuple[int, int], seconds: dict[str, float]) -> Plan:
+    materials, config, base = session.materials, session.materials.config, session.base
+    prepared = materials.prepared
+    splits = {name: getattr(prepared, name) for name in ("train", "validation", "test")}
+    trainable, parameters = count_parameters(session.network)
+    names, counts = np.unique([str(label) for label in prepared.train.labels if label is not None], return_counts=True)
+    return Plan(
+        name=config.name,
+        task=config.task.name,
+        method=config.method.name,
+        rows={name: len(split) for name, split in splits.items()},
+        tokens={name: int(sum(split.lengths)) for name, split in splits.items()},
+        supervised=int(sum(prepared.train.supervised)),
+        longest=int(max(prepared.train.lengths)),
+        labels=dict(zip(names.tolist(), counts.tolist(), strict=True)) if materials.renderer.labels else {},
+        trainable=trainable,
+        parameters=parameters,
+        steps=session.total_steps,
+        batch_size=config.training.batch_size,
+        longest_micro_batch=longest,
+        memory_mb=peak_memory_mb(),
+        seconds={name: round(value, 1) for name, value in seconds.items()},
+        device=str(base.device),
+        dtype=str(base.dtype).removeprefix("torch."),
+        dtype_reason=base.dtype_reason,
+        engine=ENGINE[0],
+        engine_reason=ENGINE[1],
+        notes=list(prepared.notes),
+        warnings=warnings_for(session, parameters),
+    )
+
+
+def _training_seconds(trainer: Trainer, say: Callable[[str, int, int], None]) -> tuple[float, tuple[int, int]]:
+    """(seconds of all steps, rows and tokens of the largest micro-batch).
+
+    The step with the largest micro-batch goes first: it warms up, and it sets the peak of memory together with the
+    optimiser's state. Then steps across the range of sizes are timed, and a line through the origin and them
+    gives the seconds per padded token.
+    """
+    order, total = trainer.session.order, trainer.total
+    padded = np.zeros(total)
+    largest, longest_step, shape = 0, 1, (0, 0)
+    for step in range(1, total + 1):
+        micro_batches = order.micro_batches(order.rows(step))
+        sizes = [(len(rows), int(order.lengths[rows].max())) for rows in micro_batches]
+        padded[step - 1] = sum(rows * tokens for rows, tokens in sizes)
+        rows, tokens = max(sizes, key=lambda size: size[0] * size[1])
+        if rows * tokens > largest:
+            largest, longest_step, shape = rows * tokens, step, (rows, tokens)
+    _one_step(trainer, longest_step)
+    by_size = np.argsort(padded)
+    chosen = [int(by_size[int(q * (total - 1))]) + 1 for q in np.linspace(0.1, 0.9, min(SAMPLE_STEPS, total))]
+    seconds = 0.0
+    for done, step in enumerate(chosen):
+        say("measuring training steps", done, len(chosen))
+        seconds += _timed(partial(_one_step, trainer, step))[0]
+    return seconds / padded[[step - 1 for step in chosen]].sum() * padded.sum(), shape
+
+
+def _one_step(trainer: Trainer, step: int) -> None:
+    """A whole optimiser step that learns nothing."""
+    trainer.gradient(step)
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 0.0
+    trainer.optimizer.step()
+    trainer.optimizer.zero_grad()
+
+
+def _watching_seconds(trainer: Trainer, say: Callable[[str, int, int], None]) -> float:
+    """Seconds of all evaluations during training, the shown samples included."""
+    judge, config = trainer.judge, trainer.materials.config.evaluation
+    if not judge.rows:
+        return 0.0
+    every = share_to_steps(config.every, trainer.total) or trainer.total
+    times = -(-trainer.total // every)
+    trainer.network.eval()
+    say("measuring evaluation", 0, 2)
+    shown, _ = _timed(lambda: judge.samples(trainer.network))
+    scored = _scaled(judge.rows, lambda rows: judge.sampled(rows).score(trainer.network))
+    say("measuring evaluation", 2, 2)
+    return times * scored + (times + 1) * shown
+
+
+def _judging_seconds(materials: Materials, trainer: Trainer, say: Callable[[str, int, int], None]) -> float:
+    """Seconds of asking base, few-shot base and tuned model about the test rows at the end."""
+    prepared = materials.prepared
+    rows = prepared.test if len(prepared.test) else prepared.validation
+    if not len(rows):
+        return 0.0
+    examiner = Examiner(materials.config, materials.task, materials.renderer, "test", rows, prepared.train)
+    say("measuring the final evaluation", 0, 2)
+    plain = _scaled(rows, lambda some: examiner.sampled(some).answers("plan", trainer.network))
+    shown = examiner.few_shot_renderer() if materials.task.base_answers else None
+    say("measuring the final evaluation", 1, 2)
+    shots = (
+        _scaled(rows, lambda some: examiner.sampled(some).answers("plan", trainer.network, renderer=shown))
+        if shown
+        else 0.0
+    )
+    say("measuring the final evaluation", 2, 2)
+    return plain * (2 if materials.task.base_answers else 1) + shots
+
+
+def _scaled(rows: Sequence[TokenSequence], ask: Callable[[Sequence[TokenSequence]], object]) -> float:
+    """Seconds that asking about all rows takes, from two samples: a fixed part, and a part that grows with tokens."""
+    lengths = np.array([len(row.ids) for row in rows])
+    if len(rows) <= 3 * SAMPLE_ROWS:
+        return _timed(lambda: ask(rows))[0]
+    by_length = np.argsort(lengths)
+    large = [int(by_length[int(q)]) for q in np.linspace(0, len(rows) - 1, 3 * SAMPLE_ROWS)]
+    small = large[1::3]
+    shared = common_prefix([rows[index].ids for index in large])
+    times = [_timed(partial(ask, [rows[index] for index in some]))[0] for some in (small, large)]
+    tokens = [float((lengths[some] - shared).sum()) for some in (small, large)]
+    rate = max(times[1] - times[0], 0.0) / max(tokens[1] - tokens[0], 1.0)
+    return times[1] + rate * (float((lengths - shared).sum()) - tokens[1])
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result

@@ -1,0 +1,48 @@
+"""Learning rate schedules, one file each."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field
+
+from luthier.registry import Options
+from luthier.shares import ShareOrSteps, share_to_steps
+
+
+class Schedule(Protocol):
+    """What a schedule does. Every file of this package has one class of this shape, built from its options."""
+
+    Options: ClassVar[type[Options]]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def factor(self, step: int, total: int) -> float:
+        """What the peak learning rate is multiplied with, from 0 to 1.
+
+        Args:
+            step: optimiser steps already done: 0 for the first one.
+            total: optimiser steps of the whole run.
+        """
+        ...
+
+
+class WarmupOptions(Options):
+    """Options of a schedule that begins by rising from zero to the peak in a straight line."""
+
+    warmup: ShareOrSteps = Field(
+        0.05,
+        description="Steps until the peak is reached: a share of all steps (float up to 1) or a number.",
+    )
+
+
+def warmed_up(step: int, total: int, warmup: float) -> tuple[float | None, float]:
+    """Where a step lies in a schedule with warm-up.
+
+    Returns:
+        The factor while warming up (None afterwards), and how much of what follows the warm-up is done, from 0 to 1.
+    """
+    warmup_steps = share_to_steps(warmup, total) or 0
+    if step < warmup_steps:
+        return step / warmup_steps, 0.0
+    return None, min(1.0, (step - warmup_steps) / max(1, total - warmup_steps))

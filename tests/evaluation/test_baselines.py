@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sklearn.model_selection import train_test_split
+
+from luthier.data.records import TokenSequence
+from luthier.evaluation import baselines
+from luthier.evaluation.baselines import majority, tfidf
+
+PHRASEBANK = Path("../shared/data/financial_phrasebank/Sentences_AllAgree.txt")
+
+
+def rows(*pairs: tuple[str, str]) -> list[TokenSequence]:
+    return [TokenSequence([1], [True], 0, 100 + i, text, label) for i, (text, label) in enumerate(pairs)]
+
+
+def test_majority_answers_the_commonest_training_label():
+    found = majority(["x"] * 5, ["b", "a", "b", "a", "c"], rows(("one", "c"), ("two", "a")))
+    assert [(row.row_id, row.text, row.expected, row.parsed) for row in found] == [
+        (100, "one", "c", "a"),
+        (101, "two", "a", "a"),
+    ]
+
+
+def test_tfidf_learns_words_and_pairs_of_words():
+    texts = ["profit rose", "profit did not rise", "sales rose", "sales did not rise"] * 5
+    found = tfidf(texts, ["up", "down"] * 10, rows(("margins rose", "up"), ("margins did not rise", "down")))
+    assert [row.parsed for row in found] == ["up", "down"]
+
+
+def test_tfidf_reads_chinese_by_characters():
+    texts = ["公司利润大幅增长", "公司利润大幅下降", "销售额增长", "销售额下降"] * 5
+    found = tfidf(texts, ["up", "down"] * 10, rows(("订单增长明显", "up"), ("订单下降明显", "down")))
+    assert [row.parsed for row in found] == ["up", "down"]
+
+
+@pytest.mark.parametrize(("texts", "labels"), [(["one", "two"], ["a", "a"]), (["!!", "??", "!!"], ["a", "b", "a"])])
+def test_where_nothing_can_be_learned_it_answers_the_commonest(texts, labels):
+    assert [row.parsed for row in tfidf(texts, labels, rows(("three", "b")))] == ["a"]
+
+
+def test_no_rows_no_answers():
+    assert tfidf(["one two", "three four"], ["a", "b"], []) == []
+
+
+def test_training_rows_are_drawn_from_everywhere_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(baselines, "MAXIMUM_ROWS", 40)
+    texts, labels = ["good"] * 100 + ["bad"] * 100, ["up"] * 100 + ["down"] * 100
+    assert [row.parsed for row in tfidf(texts, labels, rows(("bad", "down"), ("good", "up")))] == ["down", "up"]
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not PHRASEBANK.exists(), reason="the financial phrasebank is not at ../shared/data")
+def test_on_the_phrasebank_it_is_as_strong_as_a_linear_model_should_be():
+    lines = [line.rpartition("@") for line in PHRASEBANK.read_text(encoding="utf-8").splitlines() if line]
+    texts, labels = [line[0] for line in lines], [line[2] for line in lines]
+    train, test, train_labels, test_labels = train_test_split(
+        texts, labels, test_size=0.1, stratify=labels, random_state=42
+    )
+    found = tfidf(train, train_labels, rows(*zip(test, test_labels, strict=True)))
+    assert sum(row.parsed == row.expected for row in found) / len(found) > 0.92

@@ -1,0 +1,68 @@
+"""Scores and answers of batches with a shared beginning, against one row at a time."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from luthier.models.inference import batches_by_length, common_prefix, greedy_answers, score_continuations
+
+
+@pytest.fixture(scope="module")
+def network(tiny_llama):
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32).eval()
+
+
+PROMPTS = [[3, 4, 5, 6, 7], [3, 4, 5, 9], [3, 4, 5, 6, 7, 8, 9, 10], [3, 4, 5, 6]]
+NOTHING_SHARED = [[5, 6], [7, 8, 9, 10], [11]]
+
+
+def one_by_one(network, prompt, continuation):
+    logits = network(torch.tensor([prompt + continuation])).logits[0].log_softmax(-1)
+    return sum(float(logits[len(prompt) + i - 1, token]) for i, token in enumerate(continuation))
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, NOTHING_SHARED, PROMPTS[:1]])
+def test_scores_equal_one_row_at_a_time(network, prompts):
+    continuations = [[20, 21], [22], [20, 23, 24]]
+    scores = score_continuations(network, prompts, continuations, pad_id=0)
+    expected = torch.tensor([[one_by_one(network, p, c) for c in continuations] for p in prompts])
+    torch.testing.assert_close(scores, expected, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, NOTHING_SHARED])
+def test_greedy_answers_equal_generate(network, prompts):
+    answers = greedy_answers(network, prompts, frozenset({2}), max_new_tokens=6, pad_id=0)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        made = network.generate(
+            torch.tensor([prompt]), max_new_tokens=6, do_sample=False, eos_token_id=2, pad_token_id=0
+        )
+        expected = [token for token in made[0, len(prompt) :].tolist() if token not in (0, 2)]
+        assert answer == expected
+
+
+def test_answers_end_at_a_stop_token(network):
+    free = greedy_answers(network, PROMPTS, frozenset(), max_new_tokens=5, pad_id=0)
+    stop = frozenset({free[0][2]})
+    stopped = greedy_answers(network, PROMPTS, stop, max_new_tokens=5, pad_id=0)
+    cut = free[0].index(free[0][2])
+    assert stopped[0] == free[0][:cut]
+    assert len(free[0]) == 5
+
+
+def test_common_prefix_leaves_a_token_to_each():
+    assert common_prefix([[1, 2, 3], [1, 2, 4]]) == 2
+    assert common_prefix([[1, 2], [1, 2, 4]]) == 1
+    assert common_prefix([[1, 2, 3]]) == 0
+    assert common_prefix([[1, 2], [3, 4]]) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(50, 600))
+def test_batches_cover_all_rows_within_the_tokens(lengths, tokens):
+    batches = batches_by_length(lengths, tokens)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= tokens

@@ -1,0 +1,40 @@
+"""Ready runs: every one is valid, described, and found by name."""
+
+import pytest
+
+from luthier import recipes
+from luthier.config import load_config
+from luthier.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "chat.yaml").write_text("# Teach a model to chat\n# in your own tone.\n#\n# More.\nname: chat\n")
+    (tmp_path / "bare.yaml").write_text("name: bare\n# late\n")
+    (tmp_path / "notes.md").write_text("# not a recipe\n")
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def test_the_first_comment_lines_describe_a_recipe(folder):
+    assert [(recipe.name, recipe.description) for recipe in recipes.recipes()] == [
+        ("bare", ""),
+        ("chat", "Teach a model to chat in your own tone."),
+    ]
+
+
+def test_a_recipes_text_is_its_file(folder):
+    assert recipes.recipe("bare").text == "name: bare\n# late\n"
+
+
+def test_a_wrong_name_gets_the_nearest_right_one(folder):
+    with pytest.raises(ConfigError) as caught:
+        recipes.recipe("chats")
+    assert caught.value.found == "there is no recipe 'chats'; did you mean 'chat'?"
+    assert caught.value.expected == "one of bare, chat"
+
+
+@pytest.mark.parametrize("recipe", recipes.recipes(), ids=lambda recipe: recipe.name)
+def test_every_recipe_is_described_and_valid(recipe):
+    assert recipe.description
+    assert load_config(recipe.path).model.base

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from luthier.evaluation.comparison import compare
+from luthier.evaluation.results import Answers, assemble, write_predictions
+from luthier.reporting.report import write_report
+from luthier.runs import Run
+from luthier.runs.files import write_json
+from luthier.tasks import Prediction
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Collects headings, text and tags, and fails on tags that do not close."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[str] = []
+        self.words = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.links += [value for name, value in attrs if name in ("href", "src") and value]
+        self.ids += [values["id"]] if values.get("id") else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open:
+            return
+        self.words += data
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+def page_of(run: Run) -> Page:
+    path = write_report(run)
+    assert path == run.path / "report.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_a_complete_run_shows_everything(full_run):
+    page = page_of(full_run)
+    assert page.headings == ["Scores", "Training", "Classes", "Answers", "Data", "Configuration", "Environment"]
+    for text in (
+        "Tuning helped: accuracy 0.9",
+        "TF-IDF + logistic regression",
+        "McNemar's exact test",
+        "Put right by tuning",
+        "Answers while it ran",
+        "2\u202f000 rows came in",
+        "data/train.jsonl:98",
+        "3 labels share their first token",
+        "4\u202f884\u202f480 of 139\u202f399\u202f872 parameters (3.5\u00a0%)",
+        "bfloat16 multiplies 3.9 times as fast",
+        "learning_rate: 5.0e-4",
+        "ab12ab12",
+        "本季度净利润同比增长",
+    ):
+        assert text in page.words
+    assert page.tags.count("svg") == 3
+
+
+def test_it_needs_nothing_from_outside_and_no_script(full_run):
+    page = page_of(full_run)
+    html = full_run.report.read_text(encoding="utf-8")
+    assert page.links
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert not re.search(r"url\(|@import|https?://", html)
+    assert "script" not in page.tags
+
+
+def test_texts_of_data_and_models_stay_texts(full_run):
+    page = page_of(full_run)
+    assert "<script>alert('x')</script> & \"quoted\" {{ 7 * 7 }}" in page.words
+
+
+def test_a_run_that_was_only_created_has_its_configuration(empty_run):
+    page = page_of(empty_run)
+    assert page.headings == ["Configuration"]
+    assert "Not compared with its base yet" in page.words
+    assert "SomeModel-135M-Instruct.gguf, tuned with lora (causal lm) · planned" in page.words
+
+
+def test_a_classifier_without_a_base_to_compare_with(empty_run, evaluated):
+    evaluated(empty_run, ["head"], base=False)
+    page = page_of(empty_run)
+    assert page.headings == ["Scores", "Classes", "Answers", "Configuration"]
+    assert "the base by itself cannot answer" in page.words
+    assert "F1, base" not in page.words
+    assert "McNemar" not in page.words
+
+
+def test_documents_are_shown_by_their_perplexity(empty_run):
+    base = [Prediction(i, "", None, "", None, {}, 40.0 + i, 10) for i in range(30)]
+    tuned = [Prediction(i, "", None, "", None, {}, 30.0 + i, 10) for i in range(30)]
+    found = compare(base, tuned, {}, ["accuracy"], [], seed=0)
+    write_json(empty_run.metrics_file, assemble({"test": {"likelihood": found}}, "test", "likelihood"))
+    write_predictions(
+        empty_run.predictions_file,
+        [Answers("base", "test", "likelihood", base), Answers("tuned", "test", "likelihood", tuned)],
+    )
+    page = page_of(empty_run)
+    assert page.headings == ["Scores", "Configuration"]
+    assert "Tuning helped: loss 4.450" in page.words
+    assert "perplexity" in page.words
+
+
+def test_rows_without_expected_answers_have_answers_but_no_scores(empty_run):
+    said = [Prediction(0, "prompt", None, "an answer", "an answer")]
+    found = compare(said, said, {}, ["accuracy"], [], seed=0)
+    write_json(empty_run.metrics_file, assemble({"test": {"generate": found}}, "test", "generate"))
+    write_predictions(empty_run.predictions_file, [Answers("tuned", "test", "generate", said)])
+    page = page_of(empty_run)
+    assert "no expected answers" in page.words
+    assert "an answer" in page.words
+
+
+def test_a_run_that_failed_says_why(empty_run):
+    write_json(empty_run.path / "run.json", {"state": "failed"})
+    empty_run.events.write("state", 7, state="failed", message="the loss is not finite")
+    page = page_of(empty_run)
+    assert "the loss is not finite" in page.words
+
+
+def test_a_run_still_going_shows_its_curves(empty_run):
+    empty_run.events.write("step", 1, loss=2.0, learning_rate=1e-4, tokens_per_second=10.0, tokens=10, seconds=1.0)
+    page = page_of(empty_run)
+    assert page.headings == ["Training", "Configuration"]
+    assert page.tags.count("svg") == 2
+
+
+@pytest.mark.parametrize("labels", [2, 40])
+def test_any_number_of_classes(empty_run, labels):
+    names = [f"label {number}" for number in range(labels)]
+    rows = [Prediction(i, "text", names[i % labels], names[0], names[0]) for i in range(200)]
+    found = compare(rows, rows, {}, ["accuracy"], names, seed=0)
+    write_json(empty_run.metrics_file, assemble({"test": {"labels": found}}, "test", "labels"))
+    assert names[-1] in page_of(empty_run).words
