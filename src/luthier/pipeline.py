@@ -21,6 +21,7 @@ from luthier.config.writing import to_yaml
 from luthier.data.inspection import Inspection, inspect_row
 from luthier.data.prepare import Prepared
 from luthier.doctor import examine as doctor
+from luthier.drafting import draft as new
 from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
 from luthier.evaluation.evaluate import Examiner
 from luthier.evaluation.results import write_predictions
@@ -48,6 +49,7 @@ __all__ = [
     "evaluate",
     "export",
     "inspect",
+    "new",
     "plan",
     "predict",
     "prepare",

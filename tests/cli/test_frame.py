@@ -2,9 +2,9 @@
 
 import errno
 import json
+import resource
 import subprocess
 import sys
-import time
 from types import ModuleType
 
 import pytest
@@ -159,7 +159,8 @@ def test_help_is_quick_and_imports_nothing_heavy():
     )
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - begun)
-    assert min(seconds) < 0.5
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.5  # of processor time: other work on the machine does not count

@@ -53,7 +53,8 @@ data:
         "run.yaml:3:3: model.device: got \"cdua\", expected 'auto', 'cpu', 'cuda' or 'mps'; did you mean 'cuda'?",
         "run.yaml:5:3: training.schedul: unknown key; did you mean 'schedule'?",
         'run.yaml:6:3: training.epochs: got "many", expected a number',
-        "run.yaml:9:3: data.too_long: got \"drp\", expected 'drop', 'truncate', 'split' or 'fail'; did you mean 'drop'?",
+        "run.yaml:9:3: data.too_long: got \"drp\", expected 'drop', 'truncate', 'split' or 'fail'; "
+        "did you mean 'drop'?",
     ]
 
 
@@ -129,7 +130,9 @@ def test_one_wrong_key_or_value_in_data(yaml, place, message):
 
 
 def test_yaml_1_2_booleans_and_numbers():
-    config = parse_config(GOOD.replace("rows.csv", "rows.csv, labels: [yes, no, on]") + "training: {learning_rate: 5e-4}")
+    config = parse_config(
+        GOOD.replace("rows.csv", "rows.csv, labels: [yes, no, on]") + "training: {learning_rate: 5e-4}"
+    )
     assert config.data.labels == ["yes", "no", "on"]
     assert config.training.learning_rate == 5e-4
 

@@ -37,7 +37,9 @@ def test_round_trip(text, comments):
 
 @pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning"])
 def test_round_trip_of_every_plugins_options(kind):
-    place = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}.get(kind, kind)
+    place = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}.get(
+        kind, kind
+    )
     for name in registry.names(kind):
         value = f"[{name}]" if kind == "cleaning" else name
         config = parse_config("model: {base: b}\ndata: {train: a.csv}", [f"{place}={value}"])
@@ -65,7 +67,9 @@ def keys(node, path=()):
 
 def test_header_and_notes():
     config = parse_config("model: {base: b}\ndata: {train: a.csv}")
-    written = to_yaml(config, comments=True, header=["Written for a.csv", ""], notes={"data.max_length": "80 is enough"})
+    written = to_yaml(
+        config, comments=True, header=["Written for a.csv", ""], notes={"data.max_length": "80 is enough"}
+    )
     assert written.startswith("# Written for a.csv\n#\n\n")
     assert "  # Longest row in tokens.\n  # 80 is enough\n  max_length: 512\n" in written
     assert parse_config(written) == config

@@ -62,7 +62,7 @@ def test_frozen_tables_of_an_encoder(tiny_bert: Path, tmp_path: Path, monkeypatc
 
 
 def test_a_layer_that_is_not_there(base: BaseModel) -> None:
-    with pytest.raises(ModelError, match="there is no layer 5"):
+    with pytest.raises(ModelError, match="there is no layer 2"):
         apply(base, layers="0-5")
 
 

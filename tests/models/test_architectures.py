@@ -40,7 +40,9 @@ BART = {
 }
 SIZES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "smollm3", "olmo", "olmo2"], GROUPED),
-    **dict.fromkeys(["olmo3", "granite", "stablelm", "cohere", "mixtral", "qwen3_moe", "gpt_oss", "glm", "glm4"], GROUPED),
+    **dict.fromkeys(
+        ["olmo3", "granite", "stablelm", "cohere", "mixtral", "qwen3_moe", "gpt_oss", "glm", "glm4"], GROUPED
+    ),
     **dict.fromkeys(["phi", "phi3", "opt", "gpt_neox", "falcon"], USUAL),
     **dict.fromkeys(["bert", "roberta", "xlm-roberta", "electra", "camembert", "deberta-v2", "modernbert"], USUAL),
     **dict.fromkeys(["gpt2", "gpt_bigcode", "gptj"], GPT2 | {"rotary_dim": 4}),

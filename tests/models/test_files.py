@@ -154,8 +154,8 @@ class TestHub:
 
     @pytest.fixture(autouse=True)
     def _hub_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import huggingface_hub.constants
         import huggingface_hub._snapshot_download as download
+        import huggingface_hub.constants
 
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(download.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

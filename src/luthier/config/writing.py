@@ -39,10 +39,8 @@ def to_yaml(
         YAML that `parse_config` reads as an equal RunConfig.
     """
     lines = [f"# {line}".rstrip() for line in header]
-    if header:
-        lines.append("")
     lines.extend(_mapping(config, (), comments, notes or {}))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _mapping(model: BaseModel, parents: tuple[str, ...], comments: bool, notes: Mapping[str, str]) -> Iterator[str]:
@@ -50,7 +48,7 @@ def _mapping(model: BaseModel, parents: tuple[str, ...], comments: bool, notes: 
     for name, field in type(model).model_fields.items():
         path = (*parents, name)
         if comments and not parents:
-            yield ""
+            yield ""  # an empty line before each part
         if comments and field.description and (name != "name" or not parents):
             yield from _comment(field.description)
         if note := notes.get(".".join(path)):
@@ -119,7 +117,7 @@ def _number(value: float) -> str:
 
 @cache
 def _text(text: str) -> str:
-    if re.fullmatch(r"\w[\w /.\\-]*:?[\w/.\\-]*\w|\w", text) and text.lower() not in _OLD_BOOLEANS:
+    if re.fullmatch(r"[\w/.]([\w /.\\-]*:?[\w/.\\-]*\w)?", text) and text.lower() not in _OLD_BOOLEANS:
         try:
             if YAML(typ="safe", pure=True).load(text) == text:
                 return text

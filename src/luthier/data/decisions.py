@@ -102,7 +102,8 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
     signer, texts = Signer(), list[str]()
     with ExampleWriter(path) as writer:
         for row in taken:
-            writer.write(Kept(files.setdefault(row.file, len(files)), row.line, row.example, row.reason, row.changes))
+            file = files.setdefault(row.file, len(files))
+            writer.write(Kept(file, row.line, row.example, row.reason, row.changes, row.dropped))
             label = None if row.example is None else label_of(row.example)
             roles.append(SPLITS.index(row.role))
             labels.append(-1 if label is None else names.setdefault(label, len(names)))
@@ -172,8 +173,8 @@ def _check_tolerance(rows: Gathered, config: DataConfig, made: Decisions) -> Non
     late = [f"row {row}: {reason}" for row, reason in made.quarantined.items()]
     listed = "\n".join(f"- {line}" for line in (rows.first_bad + late)[:_FIRST])
     raise DataError(
-        f"{bad} of {total} rows cannot be used, {bad / max(total, 1):.1%}; data.tolerance allows {config.tolerance:.1%}. "
-        f"The first:\n{listed}",
+        f"{bad} of {total} rows ({bad / max(total, 1):.1%}) cannot be used; data.tolerance allows "
+        f"{config.tolerance:.1%}. The first:\n{listed}",
         hint="mend these rows, say which columns and labels are meant, or raise data.tolerance",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -120,6 +120,7 @@ def _records(source: _Source, delimiter: str) -> Iterator[_Cells]:
     reader = csv.reader(source, delimiter=delimiter)
     while True:
         source.begin_record()
+        problem: str | None
         try:
             cells = next(reader)
         except csv.Error as error:
@@ -131,10 +132,19 @@ def _records(source: _Source, delimiter: str) -> Iterator[_Cells]:
         lines = source.taken
         if not problem and not "".join(line.text for line in lines).strip():
             continue
-        ragged = len(lines) > 1 and len(cells) != (width or len(cells))
+        ragged = len(lines) > 1 and (len(cells) != (width or len(cells)) or not _well_quoted(lines, delimiter))
         if not cells or cells[-1].endswith(_END) or ragged:
             problem = problem or "a quote is opened and never closed"
             source.again_after_first()
             reader = csv.reader(source, delimiter=delimiter)
         width = width or len(cells)
         yield _Cells(lines[0].number, cells, problem)
+
+
+def _well_quoted(lines: Sequence[Line], delimiter: str) -> bool:
+    """Whether every quoted cell of a record ends at a delimiter; one that ran into the next row does not."""
+    try:
+        list(csv.reader((line.text + "\n" for line in lines), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True

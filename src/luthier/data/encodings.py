@@ -24,7 +24,9 @@ _HEAD = 8192
 _CHUNK = 1 << 20
 _SAMPLE_LINES = 5000
 _SAMPLE_LINE = 4096
-_HIGH = re.compile(rb"[\x80-\xff]+")
+_LETTERS = re.compile(rb"[\xa0-\xff]+")
+_WINDOWS_MARKS = re.compile(rb"[\x80\x85\x91-\x97\x99]")  # the euro, ellipsis, quotes, bullet, dashes, trademark
+_C1 = re.compile(rb"[\x80-\x9f]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _CHINESE = re.compile("[\u2018-\u2026\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 
@@ -96,13 +98,11 @@ def _other(lines: list[bytes]) -> str | None:
         return None
     if _share(lines, "utf-8") >= 0.5:
         return "utf-8"
-    runs = _HIGH.findall(text)
-    # In Western text a letter with an accent stands between plain ones; 0xFF is in no word but in many a broken file.
-    if b"\xff" not in text and sum(len(run) == 1 for run in runs) >= 0.9 * len(runs):
-        return "latin-1" if _share(lines, "cp1252") < 1 or not re.search(rb"[\x80-\x9f]", text) else "cp1252"
+    if _looks_western(text):
+        return "cp1252" if _C1.search(text) and _share(lines, "cp1252") == 1 else "latin-1"
     if _share(lines, "gb18030") >= 0.9 and _looks_chinese(lines):
         return "gb18030"
-    if sum(map(len, runs)) >= 0.1 * len(text):
+    if sum(byte > 127 for byte in text) >= 0.3 * len(text):
         return _guess(text)
     return "utf-8"
 
@@ -118,6 +118,15 @@ def _share(lines: list[bytes], encoding: str) -> float:
         except UnicodeDecodeError:
             continue
     return good / len(lines)
+
+
+def _looks_western(text: bytes) -> bool:
+    """In Western text a letter with an accent stands between plain ones; 0xFF is in no word but in many a broken file."""
+    text = _WINDOWS_MARKS.sub(b"", text)
+    runs = _LETTERS.findall(text)
+    letters = sum(map(len, runs))
+    alone = sum(len(run) == 1 for run in runs)
+    return b"\xff" not in text and alone >= 0.9 * len(runs) and len(_C1.findall(text)) <= 0.1 * letters
 
 
 def _looks_chinese(lines: list[bytes]) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
 
@@ -117,7 +117,9 @@ class OpenSource:
 def sample_rows(files: Sequence[DataFile]) -> list[Row]:
     """The first readable rows: 50 of a file, fewer of each when there are many files."""
     each = max(SAMPLE // len(files), 10)
-    return [row for file in files[:SAMPLE] for row in islice(file.rows(), each * 2) if isinstance(row, Row)][: SAMPLE * 4]
+    return [row for file in files[:SAMPLE] for row in islice(file.rows(), each * 2) if isinstance(row, Row)][
+        : SAMPLE * 4
+    ]
 
 
 def _say_encodings(path: str, files: Sequence[DataFile], say: Say) -> None:
@@ -178,7 +180,7 @@ def _moment(value: Any, column: str) -> float:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     raise UnreadableRow(f"column '{column}' is {describe(value)}, expected a time")

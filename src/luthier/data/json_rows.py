@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -13,6 +13,7 @@ from luthier.data.lines import MAX_ROW_BYTES, Line
 _CHUNK = 1 << 18
 _SEPARATORS = re.compile(r"[\s,]*")
 _NEXT = re.compile(r"\}\s*,\s*(?=[{\"])")
+_CUT_OFF = "the file ends before its JSON does: it is cut off"
 _decoder = json.JSONDecoder()
 
 
@@ -70,9 +71,9 @@ class _Document:
         first = self._peek()
         if first == "[":
             self.at += 1
-            yield from self._elements("]")
+            whole = yield from self._elements("]")
             self.at += 1
-            if self._peek():
+            if whole and self._peek():
                 yield Item(1, None, "not JSON: there is more after the end of the array")
         elif first == "{":
             yield from self._object()
@@ -102,17 +103,19 @@ class _Document:
         self.at = here
         return found and here < _CHUNK
 
-    def _elements(self, closing: str) -> Iterator[Item]:
+    def _elements(self, closing: str) -> Generator[Item, None, bool]:
+        """Elements up to a closing bracket ("" = the end of the file); returns whether it was reached."""
         position = 0
         while (head := self._peek()) != closing:
             position += 1
             if not head:
-                yield Item(position, None, "the file ends before its JSON does: it is cut off")
-                return
+                yield Item(position, None, _CUT_OFF)
+                return False
             value, problem = self._element(closing)
             yield Item(position, value, problem)
             if problem and not self._resynchronise():
-                return
+                return False
+        return True
 
     def _element(self, closing: str) -> tuple[Any, str | None]:
         if closing != "}":
@@ -160,7 +163,7 @@ class _Document:
                         return None, f"longer than {MAX_ROW_BYTES >> 20} MB"
                     if self._more():
                         continue
-                    return None, "the file ends before its JSON does: it is cut off"
+                    return None, _CUT_OFF
                 return None, _not_json(error)
             except (ValueError, RecursionError) as error:
                 return None, _not_json(error)

@@ -26,7 +26,7 @@ class Entry:
         origin: raw, or what made the row.
         file: the user's file.
         line: 1-based line in it (position, for JSON documents and Parquet).
-        split: train | validation | test, empty for rows that never came so far.
+        split: train | validation | test; for rows that were not kept, the one they were meant for.
         fate: kept, dropped (readable, but not wanted) or quarantined (not readable).
         reason: why it was not kept; empty for kept rows.
         changes: what was changed in it or noticed about it; empty for nothing.
@@ -98,7 +98,9 @@ class LedgerWriter:
     def __enter__(self) -> LedgerWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self._flush()
         self._writer.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import AnyStr, BinaryIO, Protocol, TypeVar
 
 MAX_ROW_BYTES = 10 * 1024 * 1024
 """A longer row is quarantined without being held in memory."""
 
-_Text = TypeVar("_Text", str, bytes)
+_Piece = TypeVar("_Piece", str, bytes, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,10 @@ class Line:
 
 def read_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:
     """Decodes line by line, so that one broken line costs one line. The stream is read to its end, never whole."""
-    if encoding.startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
+    if encoding.startswith(("utf-16", "utf-32")):
         yield from _wide_lines(stream, encoding)
         return
-    encoding = encoding.replace("_", "-")
-    for number, (raw, whole) in enumerate(_bounded(stream), start=1):
+    for number, (raw, whole) in enumerate(_bounded(stream, b"\n"), start=1):
         if number == 1 and encoding in ("utf-8-sig", "utf-8"):
             raw = raw.removeprefix(b"\xef\xbb\xbf")
         yield _decoded(number, raw, "utf-8" if encoding == "utf-8-sig" else encoding) if whole else _too_large(number)
@@ -51,20 +50,23 @@ def _decoded(number: int, raw: bytes, encoding: str) -> Line:
 def _wide_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:
     """UTF-16 and UTF-32 have no byte for the end of a line: they are decoded first."""
     text = io.TextIOWrapper(stream, encoding, errors="replace", newline="\n")
-    for number, (line, whole) in enumerate(_bounded(text), start=1):
+    for number, (line, whole) in enumerate(_bounded(text, "\n"), start=1):
         problem = f"not {encoding}" if "\ufffd" in line else None
         yield Line(number, line.rstrip("\r\n").removeprefix("\ufeff"), problem) if whole else _too_large(number)
 
 
-def _bounded(stream: io.TextIOBase | BinaryIO) -> Iterator[tuple[_Text, bool]]:
+class _Lines(Protocol[_Piece]):
+    def readline(self, limit: int, /) -> _Piece: ...
+
+
+def _bounded(stream: _Lines[AnyStr], newline: AnyStr) -> Iterator[tuple[AnyStr, bool]]:
     """Lines with whether they are whole; the rest of one that is too large is skipped."""
-    newline = "\n" if isinstance(stream, io.TextIOBase) else b"\n"
     while piece := stream.readline(MAX_ROW_BYTES):
-        whole = len(piece) < MAX_ROW_BYTES or piece.endswith(newline)  # type: ignore[arg-type]
+        whole = len(piece) < MAX_ROW_BYTES or piece.endswith(newline)
         rest = piece
-        while not whole and rest and not rest.endswith(newline):  # type: ignore[arg-type]
+        while not whole and rest and not rest.endswith(newline):
             rest = stream.readline(MAX_ROW_BYTES)
-        yield piece, whole  # type: ignore[misc]
+        yield piece, whole
 
 
 def _too_large(number: int) -> Line:

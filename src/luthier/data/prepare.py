@@ -11,23 +11,22 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from luthier.config import RunConfig
-from luthier.data.decisions import Decisions, Gathered, decide, gather
-from luthier.data.examples import Example
+from luthier.data.decisions import decide, gather
 from luthier.data.intake import iterate_examples, sources_of
-from luthier.data.ledger import Entry, Fate, LedgerWriter, Summary, summarise
-from luthier.data.records import Encoded, Rejected, TokenSequence
+from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
-from luthier.data.splits import SPLITS
-from luthier.data.store import Kept, Records, RecordsWriter
+from luthier.data.store import Records
+from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
+
+__all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
 DATA_VERSION = 1
 """Part of the cache's key: raised when preparation gives another result for the same input."""
@@ -36,16 +35,6 @@ Progress = Callable[[str, int, int | None], None]
 """Told (phase, rows done, rows in all or None)."""
 
 _FIRST = 10
-
-
-class Encoder(Protocol):
-    """The part of a task that preparation needs."""
-
-    kinds: Any
-
-    def encode(self, examples: Sequence[tuple[int, Example]], renderer: Renderer) -> list[Encoded]:
-        """Tokens of (row id, example) pairs, in order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,9 +69,11 @@ class Prepared:
         about = read_json(folder / "prepared.json")
         return cls(
             folder,
-            *(Records(folder / f"{split}.arrow") for split in SPLITS),
+            train=Records(folder / "train.arrow"),
+            validation=Records(folder / "validation.arrow"),
+            test=Records(folder / "test.arrow"),
             labels=tuple(about["labels"]),
-            ledger=folder / "ledger.parquet",
+            ledger=folder / LEDGER,
             summary=Summary.from_dict(about["summary"]),
             notes=about["notes"],
             digest=about["digest"],
@@ -120,8 +111,8 @@ def prepare(
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:
-            _Preparation(config, encoder, tokenizer, aside, progress or (lambda phase, done, total: None)).run(digest)
-            if not folder.exists():  # another process may have been faster with the same rows
+            _write(config, encoder, tokenizer, aside, digest, progress or (lambda phase, done, total: None))
+            if not (folder / "prepared.json").is_file():  # another process may have been faster with the same rows
                 aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -146,52 +137,33 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@dataclass
-class _Preparation:
-    """One preparation at work in a folder of its own."""
-
-    config: RunConfig
-    encoder: Encoder
-    tokenizer: Any
-    folder: Path
-    progress: Progress
-    notes: list[str] = field(default_factory=list)
-    too_long: list[str] = field(default_factory=list)
-
-    def run(self, digest: str) -> None:
-        aside = self.folder / "examples.arrow"
-        taken = iterate_examples(self.config, self.notes.append)
-        rows = gather(taken, aside, lambda done: self.progress("reading", done, None))
-        self.progress("comparing", 0, None)
-        decisions = decide(rows, self.config.data)
-        self.notes += decisions.notes
-        self._encode(rows, decisions)
-        aside.unlink()
-        ledger = self.folder / "ledger.parquet"
-        summary = summarise(ledger)
-        self._check(summary)
-        write_json(
-            self.folder / "prepared.json",
-            {"digest": digest, "labels": decisions.labels, "notes": self.notes, "summary": summary.as_dict()},
+def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:
+    """Prepares into an empty folder; `prepared.json` is its last file."""
+    notes: list[str] = []
+    aside = folder / "examples.arrow"
+    rows = gather(iterate_examples(config, notes.append), aside, lambda done: progress("reading", done, None))
+    progress("comparing", 0, None)
+    decisions = decide(rows, config.data)
+    renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
+    too_long = tokenise(
+        rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)
+    )
+    aside.unlink()
+    if too_long and config.data.too_long == "fail":
+        raise DataError(
+            f"{len(too_long)} rows are longer than data.max_length. The first:\n{_listed(too_long)}",
+            hint="raise data.max_length, or set data.too_long: truncate or drop",
         )
+    summary = summarise(folder / LEDGER)
+    if not summary.rows.get("train"):
+        reasons = [f"{number} {fate}: {reason}" for fate, reason, number in summary.reasons]
+        raise DataError(
+            f"of {summary.rows_in} rows none is left to train on:\n{_listed(reasons)}",
+            hint="the reasons say what to change",
+        )
+    about = {"labels": decisions.labels, "notes": notes + decisions.notes, "summary": summary.as_dict()}
+    write_json(folder / "prepared.json", {"digest": digest, **about})
 
-    def _encode(self, rows: Gathered, decisions: Decisions) -> None:
-        """The second pass: every row gets its line in the ledger, every kept one its tokens."""
-        renderer = Renderer.for_data(self.config.data, self.tokenizer, decisions.labels)
-        total = len(rows.roles)
-        pieces = Counter(total)
-        first = 0
-        with ExitStack() as stack:
-            ledger = stack.enter_context(LedgerWriter(self.folder / "ledger.parquet"))
-            writers = [stack.enter_context(RecordsWriter(self.folder / f"{split}.arrow")) for split in SPLITS]
-            for batch in rows.examples.batches():
-                encoded = self._tokens(batch, first, decisions, renderer)
-                for row_id, row in enumerate(batch, start=first):
-                    split = int(decisions.splits[row_id])
-                    entry = _entry(row_id, row, rows.files[row.file], SPLITS[split], decisions)
-                    for line, sequence in self._lines(entry, encoded.get(row_id), pieces):
-                        ledger.write(line)
-                        if sequence is not None:
-                            writers[split].write(sequence)
-                first += len(batch)
-                self.progress("tokenising", first, total)
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines[:_FIRST])

@@ -23,6 +23,7 @@ from luthier.data.json_rows import read_json_document, read_json_lines
 from luthier.data.lines import read_lines
 from luthier.errors import DataError
 from luthier.registry import suggest
+from luthier.runs.packages import PREFIX, package_path, package_root
 
 KINDS = {
     ".json": "json",
@@ -164,7 +165,7 @@ def data_files(source: SourceConfig) -> tuple[list[DataFile], list[str]]:
     Raises:
         DataError: there is nothing at the path, or nothing that can be read.
     """
-    path = Path(source.path).expanduser()
+    path = _located(source.path)
     if path.is_dir():
         return _folder(path, source)
     if not path.is_file():
@@ -173,6 +174,16 @@ def data_files(source: SourceConfig) -> tuple[list[DataFile], list[str]]:
     if kind is None:
         raise DataError(f"'{source.path}' is of a kind that cannot be read", expected=_EXPECTED)
     return [DataFile(path, source.path, kind, source.encoding)], []
+
+
+def _located(path: str) -> Path:
+    """Where a source lies: a path, or `package:MODULE/FILE` inside a Python package."""
+    if not path.startswith(PREFIX):
+        return Path(path).expanduser()
+    root = package_root(path)
+    if root is None:
+        raise DataError(f"the Python package of '{path}' is not installed", expected="package:MODULE/FILE")
+    return package_path(path, root)
 
 
 def read_rows(source: SourceConfig) -> Iterator[Row | BadRow]:

@@ -72,7 +72,9 @@ def _count(share: float, n: int) -> int:
     return max(round(share * n), 1) if share and n >= 3 else 0
 
 
-def _stratified(classes: NDArray[np.int32], test: int, validation: int, random: np.random.Generator) -> NDArray[np.int8]:
+def _stratified(
+    classes: NDArray[np.int32], test: int, validation: int, random: np.random.Generator
+) -> NDArray[np.int8]:
     codes = np.zeros(len(classes), np.int8)
     members = [random.permutation(np.flatnonzero(classes == value)) for value in np.unique(classes)]
     sizes = np.array([len(rows) for rows in members])
@@ -93,10 +95,13 @@ def _allot(sizes: Rows, spare: Rows, total: int) -> Rows:
         if given.sum() >= total:
             break
         given[place] += given[place] < spare[place]
-    return given
+    allotted: Rows = given
+    return allotted
 
 
-def _whole_groups(groups: NDArray[np.int32], test: int, validation: int, random: np.random.Generator) -> NDArray[np.int8]:
+def _whole_groups(
+    groups: NDArray[np.int32], test: int, validation: int, random: np.random.Generator
+) -> NDArray[np.int8]:
     """Groups in random order, each taken when it brings a split nearer to its size; one group stays for training."""
     codes = np.zeros(len(groups), np.int8)
     values, sizes = np.unique(groups, return_counts=True)

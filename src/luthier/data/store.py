@@ -30,6 +30,7 @@ class Kept:
         example: None when it could not be read or was dropped.
         reason: why, empty for kept rows.
         changes: what was repaired in it.
+        dropped: whether a cleaning step dropped it.
     """
 
     file: int
@@ -37,6 +38,7 @@ class Kept:
     example: Example | None
     reason: str = ""
     changes: str = ""
+    dropped: bool = False
 
 
 def pack(example: Example) -> str:
@@ -84,7 +86,9 @@ class _ArrowWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.flush()
         self._writer.close()
@@ -97,14 +101,14 @@ class ExampleWriter(_ArrowWriter):
         import pyarrow as pa
 
         fields = [("file", pa.int32()), ("line", pa.int64()), ("example", pa.large_string()), ("reason", pa.string())]
-        super().__init__(path, pa.schema([*fields, ("changes", pa.string())]))
-        self._waiting: list[tuple[int, int, str | None, str, str]] = []
+        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_())]))
+        self._waiting: list[tuple[int, int, str | None, str, str, bool]] = []
         self._characters = 0
 
     def write(self, row: Kept) -> None:
         """Adds a row."""
         packed = None if row.example is None else pack(row.example)
-        self._waiting.append((row.file, row.line, packed, row.reason, row.changes))
+        self._waiting.append((row.file, row.line, packed, row.reason, row.changes, row.dropped))
         self._characters += len(packed or "")
         if len(self._waiting) >= _BATCH or self._characters >= _BATCH_CHARACTERS:
             self.flush()
@@ -131,8 +135,8 @@ class Examples:
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
             yield [
-                Kept(file, line, None if packed is None else unpack(packed), reason, changes)
-                for file, line, packed, reason, changes in zip(*columns, strict=True)
+                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped)
+                for file, line, packed, reason, changes, dropped in zip(*columns, strict=True)
             ]
 
 

@@ -24,13 +24,16 @@ def trained_in_float32(network: nn.Module, compute: torch.dtype) -> None:
 
     if compute == torch.float32:
         return
+    concerned = [  # all of them before the first is cast: tied modules share a weight
+        module
+        for module in network.modules()
+        if any(weight.requires_grad and weight.dtype == compute for weight in module.parameters(recurse=False))
+    ]
     handles = []
-    for module in network.modules():
-        own = [parameter for parameter in module.parameters(recurse=False) if parameter.requires_grad]
-        if any(parameter.dtype == compute for parameter in own):
-            module.float()
-            handles.append(module.register_forward_pre_hook(partial(_cast_inputs, compute)))
-            handles.append(module.register_forward_hook(partial(_cast_output, compute)))
+    for module in concerned:
+        module.float()
+        handles.append(module.register_forward_pre_hook(partial(_cast_inputs, compute)))
+        handles.append(module.register_forward_hook(partial(_cast_output, compute)))
     network._float32_handles = handles  # type: ignore[assignment]
 
 

@@ -37,8 +37,10 @@ class PeftMethod(TrainedInPlace):
 
         config = self.peft_config(base, peft_task=peft_task, total_steps=total_steps)
         try:
-            network: nn.Module = get_peft_model(base.network, config)
-        except (ValueError, TypeError, NotImplementedError) as error:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message=".*keys did not match any targeted module")
+                network: nn.Module = get_peft_model(base.network, config)
+        except (ValueError, TypeError, NotImplementedError, RuntimeWarning) as error:
             raise ModelError(
                 f"{type(self).__name__} does not fit this {base.architecture.family} network: {error}"
             ) from error

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from luthier.errors import ModelError
 from luthier.methods._common import TrainedInPlace
 from luthier.methods._layers import Layers, check_layers
+from luthier.models.quiet import quiet
 from luthier.registry import Options
 
 if TYPE_CHECKING:
@@ -80,9 +81,17 @@ class Full(TrainedInPlace):
 
         network: Any = base.network
         try:
-            saved = type(network).from_pretrained(
-                str(folder), config=network.config, dtype=torch.float32, local_files_only=True, use_safetensors=True
-            )
+            with quiet():
+                saved, report = type(network).from_pretrained(
+                    str(folder),
+                    config=network.config,
+                    dtype=torch.float32,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                )
+            if report["missing_keys"]:
+                raise ValueError(f"it has no weights for {min(report['missing_keys'])}")
             network.float().load_state_dict(saved.state_dict())
         except Exception as error:  # whatever a damaged file makes the readers stumble over
             raise ModelError(

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from luthier.errors import ModelError
 from luthier.methods._layers import Layers, check_layers
 from luthier.methods._peft import HEADED, PeftMethod
 from luthier.models.architectures import resolve_targets
 from luthier.registry import Options
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from luthier.models.base import BaseModel
 
 LARGE = 3_000_000_000
@@ -99,17 +95,6 @@ class Lora(PeftMethod):
             return 1e-5, 2e-4, "FinGPT's tutorial: 1e-5 to 1e-4; LLaMA-2 tutorials: 2e-4"
         return 1e-4, 1e-3, "LoRA-Scripts: 1e-4 to 1e-3; the mT0 tutorial: 1e-3"
 
-    def apply(self, base: BaseModel, *, peft_task: str, total_steps: int) -> nn.Module:
-        """The network with adapters beside the chosen layers."""
-        network = super().apply(base, peft_task=peft_task, total_steps=total_steps)
-        adapted: list[str] = network.targeted_module_names  # type: ignore[assignment]
-        for pattern in (*self.options.rank_pattern, *self.options.alpha_pattern):
-            if not any(re.match(rf"(.*\.)?({pattern})$", name) for name in adapted):  # as peft matches them
-                raise ModelError(
-                    f"'{pattern}' in rank_pattern or alpha_pattern fits no adapted module, such as {adapted[0]}"
-                )
-        return network
-
     def peft_config(self, base: BaseModel, *, peft_task: str, total_steps: int) -> Any:
         """The options in the words of `peft.LoraConfig`."""
         from peft import LoraConfig
@@ -138,4 +123,13 @@ class Lora(PeftMethod):
             init_lora_weights=INITIALISATIONS[options.init],
             rank_pattern=dict(options.rank_pattern),
             alpha_pattern=dict(options.alpha_pattern),
+            ensure_weight_tying=self._touches_tied_weights(base),
         )
+
+    def _touches_tied_weights(self, base: BaseModel) -> bool:
+        """Whether an embedding table is tuned that the output layer shares: then both stay one."""
+        targets = self.options.targets
+        named = [*self.options.modules_to_save, *(targets if isinstance(targets, list) else [])]
+        tables = (*base.architecture.embeddings, *base.architecture.head)
+        tied = getattr(base.network.config, "tie_word_embeddings", False)
+        return tied and any(f".{table}".endswith(f".{name}") for table in tables for name in named)

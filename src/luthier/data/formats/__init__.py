@@ -26,6 +26,14 @@ class Format(Protocol):
         """How surely the first rows are of this format, 0 to 1; the more specific of two formats says more."""
         ...
 
+    def roles(self, row: Row) -> dict[str, str]:
+        """Which column of a row plays which role; optional roles only when they are played.
+
+        Raises:
+            UnreadableRow: a column is missing.
+        """
+        ...
+
     def example(self, row: Row) -> Example:
         """The example in a row.
 
@@ -165,6 +173,5 @@ def describe(value: Any) -> str:
         return "NaN"
     if isinstance(value, bool | int | float):
         return f"the number {value}"
-    return {list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}.get(
-        type(value), f"a {type(value).__name__}"
-    )
+    names: dict[type, str] = {list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -38,6 +38,12 @@ class Alpaca:
         messages += [Message("user", asked), Message("assistant", self._required(row, "output"))]
         return Conversation(tuple(messages))
 
+    def roles(self, row: Row) -> dict[str, str]:
+        """Instruction and output, and the optional columns there are."""
+        required = {role: find_column(row, self.mapping, role, (role,)) for role in ("instruction", "output")}
+        optional = {role: self.mapping.get(role, role) for role in ("input", "system", "history")}
+        return required | {role: column for role, column in optional.items() if column in row.values}
+
     def _required(self, row: Row, role: str) -> str:
         column = find_column(row, self.mapping, role, (role,))
         return text_in(row.values[column], f"column '{column}'")

@@ -31,10 +31,16 @@ class Labelled:
         """Fits when most rows have both columns."""
         return 0.8 * readable_share(self, rows)
 
+    def roles(self, row: Row) -> dict[str, str]:
+        """The text's column and the label's."""
+        return {
+            "text": find_column(row, self.mapping, "text", TEXT_NAMES),
+            "label": find_column(row, self.mapping, "label", LABEL_NAMES),
+        }
+
     def example(self, row: Row) -> LabelledExample:
         """Text and label of a row."""
-        text = find_column(row, self.mapping, "text", TEXT_NAMES)
-        label = find_column(row, self.mapping, "label", LABEL_NAMES)
+        text, label = self.roles(row).values()
         return LabelledExample(
             text_in(row.values[text], f"column '{text}'").strip(), label_in(row.values[label], f"column '{label}'")
         )

@@ -32,6 +32,15 @@ class Messages:
 
     def example(self, row: Row) -> Conversation:
         """The conversation of a row."""
-        column = find_column(row, self.mapping, "messages", ("messages", "conversation", "conversations", "dialogue"))
+        columns = self.roles(row)
+        column = columns["messages"]
         messages = read_turns(row.values[column], column, "role", "content", _ROLES)
-        return conversation(messages, read_tools(row.values.get(self.mapping.get("tools", "tools"))))
+        return conversation(messages, read_tools(row.values.get(columns.get("tools", ""))))
+
+    def roles(self, row: Row) -> dict[str, str]:
+        """The list of messages, and the tools when there are any."""
+        names = ("messages", "conversation", "conversations", "dialogue")
+        tools = self.mapping.get("tools", "tools")
+        return {"messages": find_column(row, self.mapping, "messages", names)} | (
+            {"tools": tools} if tools in row.values else {}
+        )

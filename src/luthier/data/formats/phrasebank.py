@@ -29,9 +29,13 @@ class Phrasebank:
         labels = {str(value).rpartition("@")[2] for row in rows for value in row.values.values() if "@" in str(value)}
         return 0.95 * share if len(labels) <= min(_MOST_LABELS, max(3, len(rows) // 2)) else 0.0
 
+    def roles(self, row: Row) -> dict[str, str]:
+        """The column of lines."""
+        return {"text": find_column(row, self.mapping, "text", ("text",))}
+
     def example(self, row: Row) -> Labelled:
         """Sentence and label, split at the last @."""
-        column = find_column(row, self.mapping, "text", ("text",))
+        column = self.roles(row)["text"]
         line = text_in(row.values[column], f"column '{column}'")
         text, mark, label = line.rpartition("@")
         if not mark or not _LABEL.fullmatch(label.strip()):

@@ -45,18 +45,23 @@ class PromptResponse:
 
     def example(self, row: Row) -> Conversation:
         """A conversation of one question and one answer."""
-        prompt, response = self._columns(row)
-        messages = [
-            Message("user", text_in(row.values[prompt], f"column '{prompt}'")),
-            Message("assistant", text_in(row.values[response], f"column '{response}'")),
-        ]
-        if "system" in self.mapping:
-            column = find_column(row, self.mapping, "system", ())
-            if system := text_in(row.values[column], f"column '{column}'", empty=True):
-                messages.insert(0, Message("system", system))
+        columns = self.roles(row)
+        texts = {
+            role: text_in(row.values[column], f"column '{column}'", empty=role == "system")
+            for role, column in columns.items()
+        }
+        messages = [Message("user", texts["prompt"]), Message("assistant", texts["response"])]
+        if texts.get("system"):
+            messages.insert(0, Message("system", texts["system"]))
         return Conversation(tuple(messages))
 
-    def _columns(self, row: Row) -> tuple[str, str]:
+    def roles(self, row: Row) -> dict[str, str]:
+        """Prompt and response, and the system message when it is mapped."""
+        prompt, response = self._pair(row)
+        system = {"system": find_column(row, self.mapping, "system", ())} if "system" in self.mapping else {}
+        return {"prompt": prompt, "response": response, **system}
+
+    def _pair(self, row: Row) -> tuple[str, str]:
         """The mapped columns; the common pair of names; for a half-mapped one, any common partner."""
         if "prompt" in self.mapping or "response" in self.mapping:
             prompt = find_column(row, self.mapping, "prompt", [first for first, _ in PAIRS])

@@ -42,9 +42,17 @@ class Sharegpt:
 
     def example(self, row: Row) -> Conversation:
         """The conversation of a row; calls of functions are the assistant's own turns, observations are the tool's."""
-        column = find_column(row, self.mapping, "conversations", ("conversations", "conversation"))
+        columns = self.roles(row)
+        column = columns["conversations"]
         messages = read_turns(row.values[column], column, "from", "value", _ROLES)
-        name = self.mapping.get("system", "system")
-        if system := text_in(row.values.get(name), f"column '{name}'", empty=True):
+        if system := text_in(row.values.get(columns.get("system", "")), "the system message", empty=True):
             messages.insert(0, Message("system", system))
-        return conversation(messages, read_tools(row.values.get(self.mapping.get("tools", "tools"))))
+        return conversation(messages, read_tools(row.values.get(columns.get("tools", ""))))
+
+    def roles(self, row: Row) -> dict[str, str]:
+        """The list of turns, and system message and tools when there are any."""
+        optional = {role: self.mapping.get(role, role) for role in ("system", "tools")}
+        return {
+            "conversations": find_column(row, self.mapping, "conversations", ("conversations", "conversation")),
+            **{role: column for role, column in optional.items() if column in row.values},
+        }

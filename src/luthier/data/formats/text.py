@@ -23,7 +23,11 @@ class Text:
         """Fits whatever has a text; every other format that fits says more about the row."""
         return 0.3 * readable_share(self, rows)
 
+    def roles(self, row: Row) -> dict[str, str]:
+        """The column of text."""
+        return {"text": find_column(row, self.mapping, "text", TEXT_NAMES)}
+
     def example(self, row: Row) -> Document:
         """The text of a row."""
-        column = find_column(row, self.mapping, "text", TEXT_NAMES)
+        column = self.roles(row)["text"]
         return Document(text_in(row.values[column], f"column '{column}'"))

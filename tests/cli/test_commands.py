@@ -1,0 +1,90 @@
+"""The commands that need no model."""
+
+import json
+
+import pytest
+
+from luthier.cli.frame import run
+from luthier.config import load_config, parse_config
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"text": f"Sales {'rose' if n % 2 else 'fell'} by {n} percent.", "label": "up" if n % 2 else "down"}
+        for n in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_new_says_what_it_sees_and_writes_a_configuration(data, capsys):
+    assert run(["new", "rows.jsonl"]) == 0
+    shown = capsys.readouterr().out
+    assert "60 rows" in shown
+    assert "labels: " in shown
+    assert "luthier train run.yaml" in shown
+    assert load_config(data / "run.yaml").data.labels == ["down", "up"]
+
+
+def test_new_does_not_write_over_a_file(data, capsys):
+    (data / "run.yaml").write_text("mine")
+    assert run(["new", "rows.jsonl"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (data / "run.yaml").read_text() == "mine"
+    assert run(["new", "rows.jsonl", "--force", "--base", "my/base"]) == 0
+    assert load_config(data / "run.yaml").model.base == "my/base"
+
+
+def test_new_as_json(data, capsys):
+    assert run(["new", "rows.jsonl", "--output", "other.yaml", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["output"] == "other.yaml"
+    assert document["profile"]["rows"] == 60
+    assert document["config"]["data"]["labels"] == ["down", "up"]
+
+
+def test_new_without_data_is_3(data, capsys):
+    assert run(["new", "nowhere.csv"]) == 3
+    assert "nowhere.csv" in capsys.readouterr().err
+    assert not (data / "run.yaml").exists()
+
+
+def test_recipes_are_listed(capsys):
+    assert run(["recipes"]) == 0
+    assert "finance_sentiment" in capsys.readouterr().out
+    assert run(["recipes", "--json"]) == 0
+    listing = json.loads(capsys.readouterr().out)
+    assert "finance_sentiment" in [recipe["name"] for recipe in listing]
+    assert all(recipe["description"] for recipe in listing)
+
+
+def test_a_recipe_is_printed_as_it_stands(capsys):
+    assert run(["recipes", "finance_sentiment"]) == 0
+    text = capsys.readouterr().out
+    assert parse_config(text).name == "finance-sentiment"
+    assert run(["recipes", "finance_sentiment", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["yaml"] == text
+
+
+def test_an_unknown_recipe_gets_the_nearest_name(capsys):
+    assert run(["recipes", "finance_sentimen"]) == 2
+    assert "did you mean 'finance_sentiment'?" in capsys.readouterr().err
+
+
+def test_schema_is_one_json_document(capsys):
+    assert run(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Luthier run"
+
+
+def test_doctor(capsys):
+    assert run(["doctor"]) == 0
+    assert "number type" in capsys.readouterr().out
+    assert run(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["packages"]["torch"]
+
+
+def test_report_of_no_run_is_2(tmp_path, capsys):
+    assert run(["report", str(tmp_path)]) == 2
+    assert "there is no run in" in capsys.readouterr().err
