@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -124,3 +126,102 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data sets are not there: {folder}")
     return folder
+
+
+SIGNALS = {"up": "rose", "down": "fell", "flat": "met"}
+"""The labels of the small data set, and the word in the text that gives each away."""
+
+_VOCABULARY = (
+    "amber bridge candle dolphin engine forest garden harbour island jacket kettle lantern meadow needle orchard "
+    "pepper quarry river saddle timber umbrella valley window yellow zephyr anchor basket copper dragon ember"
+).split()
+
+
+def labelled_rows(count: int = 60) -> list[dict[str, str]]:
+    """Rows of a text and one of three labels, equally many; no two texts are alike, and lengths are uneven."""
+    import random
+
+    chance = random.Random(0)
+    rows = []
+    for number in range(count):
+        label = list(SIGNALS)[number % len(SIGNALS)]
+        words = chance.sample(_VOCABULARY, chance.randint(1, 6))
+        words.insert(chance.randint(0, len(words)), SIGNALS[label])
+        rows.append({"text": " ".join(words), "label": label})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def labelled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JSONL file of sixty labelled rows."""
+    file = tmp_path_factory.mktemp("rows") / "news.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in labelled_rows()), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def kept_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all runs on tiny models."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def own_cache(kept_cache: Path) -> Iterator[Path]:
+    """Keeps the tests of a module out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUTHIER_CACHE", str(kept_cache))
+        yield kept_cache
+
+
+def write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
+    """Writes the YAML of a small run in float32; `parts` (task, data, method, ...) are laid over it, key by key."""
+    from ruamel.yaml import YAML
+
+    config: dict[str, Any] = {
+        "name": "tiny",
+        "model": {"base": str(base), "device": "cpu", "dtype": "float32"},
+        "task": {"name": "causal_lm"},
+        "data": {
+            "train": str(data),
+            "split": {"test": 0.2, "validation": 0.1, "by": "label", "seed": 1},
+            "labels": list(SIGNALS),
+            "instruction": "{labels}?",
+        },
+        "method": {"name": "lora", "rank": 8, "dropout": 0.1},
+        "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
+        "evaluation": {"samples": 3, "few_shot": 2, "generate": {"max_new_tokens": 4}},
+        "output": str(file.parent / "runs"),
+    }
+    for key, value in parts.items():
+        config[key] = config[key] | value if isinstance(value, dict) and key in config else value
+    with file.open("w", encoding="utf-8") as stream:
+        YAML().dump(config, stream)
+    return file
+
+
+def _trained(folder: Path, cache: Path, base: Path, data: Path, **parts: Any) -> Any:
+    from luthier import pipeline
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LUTHIER_CACHE", str(cache))
+        return pipeline.train(write_config(folder / "run.yaml", base, data, **parts))
+
+
+@pytest.fixture(scope="session")
+def trained_llama(
+    tmp_path_factory: pytest.TempPathFactory, kept_cache: Path, tiny_llama: Path, labelled_file: Path
+) -> Any:
+    """A finished run of the tiny Llama with LoRA on the labelled rows. Tests must not change its folder's results."""
+    return _trained(
+        tmp_path_factory.mktemp("llama"), kept_cache, tiny_llama, labelled_file, training={"epochs": 6, "batch_size": 8, "learning_rate": 1e-2, "seed": 7}
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_bert(
+    tmp_path_factory: pytest.TempPathFactory, kept_cache: Path, tiny_bert: Path, labelled_file: Path
+) -> Any:
+    """A finished run of the tiny BERT with a classification head and LoRA."""
+    return _trained(
+        tmp_path_factory.mktemp("bert"), kept_cache, tiny_bert, labelled_file, task={"name": "sequence_classification"}
+    )

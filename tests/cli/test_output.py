@@ -3,7 +3,7 @@ import json
 import math
 from pathlib import Path
 
-from luthier.cli.output import console, emit, plain
+from luthier.cli.output import console, emit, plain, table
 
 
 def test_json_is_one_strict_document(capsys):
@@ -22,3 +22,12 @@ def test_text_of_users_is_printed_as_it_stands(monkeypatch):
     monkeypatch.setattr("sys.stdout", stream)
     console().print("[red]x[/red] :smile: 12.5")
     assert stream.getvalue() == "[red]x[/red] :smile: 12.5\n"
+
+
+def test_a_title_longer_than_its_table_stays_on_one_line(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    rows = table("a", title="a title that is longer than the table")
+    rows.add_row("1")
+    console().print(rows)
+    assert stream.getvalue().splitlines()[0].strip() == "a title that is longer than the table"

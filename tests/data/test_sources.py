@@ -124,6 +124,19 @@ def test_a_gzip_stream_that_ends_early_keeps_what_came_before(tmp_path: Path) ->
     assert "cannot be read further" in bad[-1].reason
 
 
+def test_a_file_that_cannot_be_opened_is_one_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text\n")
+
+    def refuse(*args: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    rows, [bad] = read(path)
+    assert rows == []
+    assert "Permission denied" in bad.reason
+
+
 def test_a_huge_line_is_quarantined_and_its_neighbours_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_ROW_BYTES", 1000)
     path = tmp_path / "rows.jsonl"

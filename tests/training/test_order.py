@@ -1,11 +1,12 @@
 """Which rows a step takes."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from luthier.training.order import Order
+from luthier.training.order import Order, cheapest_batches
 
 
 def order(count: int = 50, **options) -> Order:
@@ -39,6 +40,20 @@ def test_micro_batches_hold_the_rows_of_the_step(micro_batch):
     assert lengths == sorted(lengths, reverse=True)
     if micro_batch != "auto":
         assert max(map(len, parts)) == min(micro_batch, len(rows))
+
+
+def test_cheapest_batches_are_the_cheapest_of_all_cuts():
+    lengths = [30, 90, 31, 88, 10, 35]
+    ordered = sorted(lengths, reverse=True)
+    made = [[lengths[index] for index in batch] for batch in cheapest_batches(lengths, call_tokens=20)]
+
+    def cost(batches):
+        return sum(len(batch) * max(batch) + 20 for batch in batches)
+
+    cuts = [[i + 1 for i in range(5) if mask >> i & 1] for mask in range(32)]
+    every = [[ordered[a:b] for a, b in pairwise([0, *cut, 6])] for cut in cuts]
+    assert cost(made) == min(map(cost, every))
+    assert sorted(length for batch in made for length in batch) == sorted(lengths)
 
 
 def test_auto_micro_batches_stay_within_the_tokens():

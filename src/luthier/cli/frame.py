@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, cast
 
@@ -97,6 +98,8 @@ def run(arguments: Sequence[str]) -> int:
         arguments: what stands after `luthier` on the command line; nothing means `--help`.
     """
     as_json = "--json" in arguments
+    if os.environ.get("LUTHIER_DEBUG") != "1":
+        warnings.simplefilter("ignore")  # what libraries tell their developers is not for the user
     try:
         code = typer.main.get_command(app)(list(arguments) or ["--help"], prog_name="luthier", standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -73,7 +73,8 @@ def table(*columns: str, title: str | None = None) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    width = min(len(title), 100) if title else None  # rich folds a title to the width of its table
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, min_width=width)
     for column in columns:
         made.add_column(
             column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"

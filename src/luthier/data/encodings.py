@@ -9,8 +9,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
 from typing import BinaryIO
 
+from luthier.data.lines import BROKEN
 from luthier.errors import ConfigError
 
 _MARKS = (
@@ -51,23 +54,31 @@ def detect_encoding(stream: BinaryIO) -> str | None:
     Returns:
         A Python encoding name, or None when this is no text at all.
     """
-    head = stream.read(_HEAD)
+    pieces = _pieces(stream, _CHUNK)
+    head = b""
+    while len(head) < _HEAD and (piece := next(pieces, b"")):
+        head += piece
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
-    if b"\0" in head:
-        return _wide(head)
+    if b"\0" in head[:_HEAD]:
+        return _wide(head[:_HEAD])
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        chunk = head
-        while chunk:
-            decoder.decode(chunk)
-            chunk = stream.read(_CHUNK)
+        for piece in chain([head], pieces):
+            decoder.decode(piece)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         stream.seek(0)
         return _other(list(_high_lines(stream)))
     return "utf-8"
+
+
+def _pieces(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Lines, or pieces of long ones; what lies behind a break in a compressed file is left to the reader to report."""
+    with suppress(*BROKEN):
+        while piece := stream.readline(size):
+            yield piece
 
 
 def _wide(head: bytes) -> str | None:
@@ -84,10 +95,12 @@ def _wide(head: bytes) -> str | None:
 def _high_lines(stream: BinaryIO) -> Iterator[bytes]:
     """The first lines that are not plain ASCII, each cut to a bounded length."""
     found, continued = 0, False
-    while found < _SAMPLE_LINES and (line := stream.readline(_SAMPLE_LINE)):
+    for line in _pieces(stream, _SAMPLE_LINE):
         if not continued and not line.isascii():
             found += 1
             yield line
+        if found == _SAMPLE_LINES:
+            return
         continued = not line.endswith(b"\n")
 
 
@@ -121,7 +134,7 @@ def _share(lines: list[bytes], encoding: str) -> float:
 
 
 def _looks_western(text: bytes) -> bool:
-    """In Western text a letter with an accent stands between plain ones; 0xFF is in no word but in many a broken file."""
+    """Western letters with accents stand between plain ones; 0xFF is in no word but in many a broken file."""
     text = _WINDOWS_MARKS.sub(b"", text)
     runs = _LETTERS.findall(text)
     letters = sum(map(len, runs))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import AnyStr, BinaryIO, Protocol, TypeVar
 
 MAX_ROW_BYTES = 10 * 1024 * 1024
 """A longer row is quarantined without being held in memory."""
+
+BROKEN = (OSError, EOFError, zlib.error)
+"""What reading a file raises that is damaged, or compressed and cut off."""
 
 _Piece = TypeVar("_Piece", str, bytes, covariant=True)
 
@@ -29,10 +33,25 @@ class Line:
 
 
 def read_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:
-    """Decodes line by line, so that one broken line costs one line. The stream is read to its end, never whole."""
-    if encoding.startswith(("utf-16", "utf-32")):
-        yield from _wide_lines(stream, encoding)
-        return
+    """Decodes line by line, so that one broken line costs one line. The stream is read to its end, never whole.
+
+    A stream that breaks off, such as a gzip file that was cut, ends with a line that says so.
+    """
+    number = 0
+    try:
+        for line in _wide_lines(stream, encoding) if is_wide(encoding) else _narrow_lines(stream, encoding):
+            number = line.number
+            yield line
+    except BROKEN as error:
+        yield Line(number + 1, "", f"the file cannot be read further: {error}")
+
+
+def is_wide(encoding: str) -> bool:
+    """Whether an encoding has no single byte for the end of a line."""
+    return encoding.startswith(("utf-16", "utf-32"))
+
+
+def _narrow_lines(stream: BinaryIO, encoding: str) -> Iterator[Line]:
     for number, (raw, whole) in enumerate(_bounded(stream, b"\n"), start=1):
         if number == 1 and encoding in ("utf-8-sig", "utf-8"):
             raw = raw.removeprefix(b"\xef\xbb\xbf")

@@ -121,20 +121,24 @@ def prepare(
 
 def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     """Hash of everything that decides the result: files, configuration, tokenizer, template, this code's version."""
-    contents = []
-    for _, source in sources_of(config.data):
-        for file in data_files(source)[0]:
-            with file.path.open("rb") as stream:
-                contents.append((file.name, hashlib.file_digest(stream, "sha256").hexdigest()))
+    files = [file for _, source in sources_of(config.data) for file in data_files(source)[0]]
     parts = {
         "version": DATA_VERSION,
-        "files": contents,
+        "files": [(file.name, _file_digest(file.path)) for file in files],
         "data": config.data.model_dump(mode="json", exclude={"balance"}),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
         "template": template,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable: {error}"  # its line in the ledger will say so
 
 
 def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:

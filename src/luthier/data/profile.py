@@ -29,6 +29,8 @@ _LANGUAGE_CHARACTERS = 200_000
 _EXAMPLES = 3
 _FIRST = 10
 _MOST_LABELS = 50
+_MOST_NUMBERS = 5
+_LONGEST_LABEL = 40
 
 
 @dataclass(frozen=True)
@@ -207,16 +209,19 @@ def _roles_by_values(rows: Sequence[Row]) -> dict[str, str] | None:
                 columns.setdefault(name, []).append(str(value).strip())
     full = {name: values for name, values in columns.items() if len(values) >= 0.9 * len(rows)}
     texts = {name: sum(map(len, values)) / len(values) for name, values in full.items()}
-    few = {
-        name: len(set(values))
-        for name, values in full.items()
-        if 1 < len(set(values)) <= min(_MOST_LABELS, len(values) // 3) and texts[name] < 40
-    }
+    few = {name: len(set(values)) for name, values in full.items() if _like_labels(values)}
     text = max(texts, key=lambda name: texts[name], default=None)
     label = min((name for name in few if name != text), key=lambda name: few[name], default=None)
     if text is None or label is None or texts[text] < 15:
         return None
     return {"text": text, "label": label}
+
+
+def _like_labels(values: Sequence[str]) -> bool:
+    """Few, short and each repeated; numbers only when they are very few, for they may as well count something."""
+    distinct = set(values)
+    most = _MOST_NUMBERS if all(_kind(value) == "number" for value in distinct) else _MOST_LABELS
+    return 1 < len(distinct) <= min(most, len(values) // 3) and max(map(len, distinct)) <= _LONGEST_LABEL
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from luthier.data.delimited import read_delimited
 from luthier.data.encodings import detect_encoding, known_encoding
 from luthier.data.examples import Row
 from luthier.data.json_rows import read_json_document, read_json_lines
-from luthier.data.lines import read_lines
+from luthier.data.lines import BROKEN, is_wide, read_lines
 from luthier.errors import DataError
 from luthier.registry import suggest
 from luthier.runs.packages import PREFIX, package_path, package_root
@@ -80,8 +79,11 @@ class DataFile:
             return None
         if self.declared != "auto":
             return known_encoding(self.declared)
-        with self.open() as stream:
-            return detect_encoding(stream)
+        try:
+            with self.open() as stream:
+                return detect_encoding(stream)
+        except OSError:
+            return "utf-8"  # `rows` will say why it cannot be opened
 
     def open(self) -> BinaryIO:
         """The file's bytes, decompressed."""
@@ -97,7 +99,7 @@ class DataFile:
         try:
             for row in self._read():
                 yield row
-        except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        except (*BROKEN, pa.ArrowException) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             row = BadRow(self.name, row.line + 1 if row else 1, f"the file cannot be read further: {reason}")
             yield row
@@ -230,7 +232,7 @@ def _sniffed_kind(path: Path) -> str | None:
             return "parquet"
         if file.encoding is None or head.startswith(b"PK\x03\x04"):
             return None
-    except (OSError, EOFError, zlib.error):
+    except BROKEN:
         return None
     text = head.decode(file.encoding, "replace").lstrip()
     return "json" if text.startswith(("{", "[")) else "txt"
@@ -246,9 +248,8 @@ def _is_json_lines(head: str, kind: str) -> bool:
 
 def _as_text(stream: BinaryIO, encoding: str) -> TextIO:
     """Undecodable bytes stay visible as lone surrogates, which no format takes for text."""
-    wide = encoding.startswith(("utf-16", "utf-32"))
     return io.TextIOWrapper(
-        stream, "utf-8-sig" if encoding == "utf-8" else encoding, "replace" if wide else "surrogateescape"
+        stream, "utf-8-sig" if encoding == "utf-8" else encoding, "replace" if is_wide(encoding) else "surrogateescape"
     )
 
 

@@ -91,10 +91,9 @@ def _allot(sizes: Rows, spare: Rows, total: int) -> Rows:
     spare = np.maximum(spare, 0)
     ideal = sizes * total / max(sizes.sum(), 1)
     given = np.minimum(np.floor(ideal).astype(np.int64), spare)
-    for place in np.lexsort((np.arange(len(sizes)), -(ideal - np.floor(ideal)))):
-        if given.sum() >= total:
-            break
-        given[place] += given[place] < spare[place]
+    order = np.lexsort((np.arange(len(sizes)), -(ideal - np.floor(ideal))))
+    while (missing := min(total, int(spare.sum())) - int(given.sum())) > 0:
+        given[order[given[order] < spare[order]][:missing]] += 1
     allotted: Rows = given
     return allotted
 
@@ -102,15 +101,15 @@ def _allot(sizes: Rows, spare: Rows, total: int) -> Rows:
 def _whole_groups(
     groups: NDArray[np.int32], test: int, validation: int, random: np.random.Generator
 ) -> NDArray[np.int8]:
-    """Groups in random order, each taken when it brings a split nearer to its size; one group stays for training."""
+    """Groups in random order, each taken when it brings a split nearer to its size; every later split keeps a group."""
     codes = np.zeros(len(groups), np.int8)
     values, sizes = np.unique(groups, return_counts=True)
     waiting = random.permutation(len(values)).tolist()
-    for code, wanted in ((TEST, test), (VALIDATION, validation)):
+    for code, wanted, later in ((TEST, test, 1 + bool(validation)), (VALIDATION, validation, 1)):
         got = 0
         for group in list(waiting):
             size = int(sizes[group])
-            if len(waiting) > 1 and abs(wanted - got - size) < wanted - got:
+            if len(waiting) > later and abs(wanted - got - size) < wanted - got:
                 codes[groups == values[group]] = code
                 waiting.remove(group)
                 got += size

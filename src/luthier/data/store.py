@@ -18,6 +18,7 @@ from luthier.data.records import TokenSequence
 
 _BATCH = 1000
 _BATCH_CHARACTERS = 4_000_000
+_to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,12 @@ def pack(example: Example) -> str:
     """An example as JSON."""
     match example:
         case Labelled(text, label):
-            return json.dumps(["labelled", text, label], ensure_ascii=False)
+            return _to_json(["labelled", text, label])
         case Document(text):
-            return json.dumps(["document", text], ensure_ascii=False)
+            return _to_json(["document", text])
         case Conversation(messages, tools):
             turns = [[message.role, message.content] for message in messages]
-            return json.dumps(["conversation", turns, tools], ensure_ascii=False, default=str)
+            return _to_json(["conversation", turns, tools])
 
 
 def unpack(text: str) -> Example:

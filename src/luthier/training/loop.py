@@ -83,7 +83,7 @@ class Trainer:
     def _step(self) -> None:
         progress, started = self.session.progress, time.perf_counter()
         step = progress.step + 1
-        factor = self.schedule.factor(step, self.total)
+        factor = self.schedule.factor(progress.step, self.total)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         loss, norm, tokens = self.gradient(step)
@@ -119,7 +119,7 @@ class Trainer:
         total = 0.0
         for batch in batches:
             loss = self.materials.task.loss(self.network, batch.to(self.accelerator.device)) / count
-            self._check(float(loss), step, batch.row_ids, "loss")
+            self._check(float(loss.detach()), step, batch.row_ids, "loss")
             self.accelerator.backward(loss)
             total += float(loss.detach())
         penalty = self.materials.method.penalty(self.network)

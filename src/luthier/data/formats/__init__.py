@@ -173,5 +173,5 @@ def describe(value: Any) -> str:
         return "NaN"
     if isinstance(value, bool | int | float):
         return f"the number {value}"
-    names: dict[type, str] = {list: "a list", tuple: "a list", dict: "an object", bytes: "bytes"}
+    names: dict[type, str] = {list: "a list", tuple: "a list", dict: "an object", bytes: "bytes", str: "text"}
     return names.get(type(value), f"a {type(value).__name__}")

@@ -18,8 +18,10 @@ def read_turns(value: Any, column: str, role_key: str, text_key: str, roles: Map
     Raises:
         UnreadableRow: it is no such list, or a role is unknown, or a text is missing.
     """
-    if not isinstance(value, list) or not value:
-        raise UnreadableRow(f"column '{column}' is {describe(value) if value else 'empty'}, expected a list of turns")
+    if not value:
+        raise UnreadableRow(f"column '{column}' is empty")
+    if not isinstance(value, list):
+        raise UnreadableRow(f"column '{column}' is {describe(value)}, expected a list of turns")
     messages: list[Message] = []
     for number, turn in enumerate(value, start=1):
         what = f"turn {number} of column '{column}'"

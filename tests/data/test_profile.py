@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from luthier.data.profile import profile
+from luthier.errors import DataError
+
+
+def test_a_labelled_table(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    rows = [
+        (f"headline number {number} about the markets", number, ["up", "down", "up"][number % 3])
+        for number in range(30)
+    ]
+    rows += [rows[0], ("", 30, "up")]
+    path.write_text("Title,Number,Sentiment\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    seen = profile(str(path))
+    assert (seen.kind, seen.encoding, seen.files, seen.rows) == ("csv", "utf-8", 1, 32)
+    assert [(column.name, column.kind) for column in seen.columns] == [
+        ("Title", "text"),
+        ("Number", "number"),
+        ("Sentiment", "text"),
+    ]
+    assert seen.columns[0].examples[0] == "headline number 0 about the markets"
+    assert (seen.format, seen.roles) == ("labelled", {"text": "Title", "label": "Sentiment"})
+    assert seen.labels == {"up": 21, "down": 10}
+    assert (seen.median, seen.longest) == (36, 36)
+    assert (seen.bad_rows, seen.first_bad) == (1, [f"{path}:33 column 'Title' is empty"])
+    assert seen.duplicates >= 1
+    assert (seen.language, seen.task) == ("en", "classification")
+
+
+def test_columns_whose_names_say_nothing_are_told_by_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    stories = [{"id": n, "c1": f"a longer story about company {n * 7919}", "c2": "ab"[n % 2]} for n in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in stories))
+    seen = profile(str(path))
+    assert (seen.format, seen.roles) == ("labelled", {"text": "c1", "label": "c2"})
+    assert seen.labels == {"a": 20, "b": 20}
+    assert "'c2' has few values" in seen.reason
+
+
+def test_a_column_that_counts_something_is_no_label(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n" + "".join(f"a longer story about company {n * 7919},{n % 12}\n" for n in range(60)))
+    assert profile(str(path)).format is None
+
+
+def test_nothing_is_guessed_when_nothing_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"x": n, "y": n * n}) + "\n" for n in range(40)))
+    seen = profile(str(path))
+    assert (seen.format, seen.roles, seen.task, seen.rows) == (None, {}, "unknown", 40)
+    assert seen.reason == "no format fits these rows"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("公司第三季度净利润同比增长百分之二十", "zh"),
+        ("Profit rose by a fifth in the third quarter", "en"),
+        ("株価は上昇しました。利益が増えたためです", "other"),
+        ("Прибыль выросла на двадцать процентов", "other"),
+        ("123", "other"),
+    ],
+)
+def test_language_by_letters(tmp_path: Path, text: str, language: str) -> None:
+    path = tmp_path / "rows.txt"
+    path.write_text(text + "\n", encoding="utf-8")
+    seen = profile(str(path))
+    assert (seen.language, seen.task, seen.labels) == (language, "text", {})
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file"):
+        profile(str(tmp_path / "none.csv"))
+
+
+def test_an_empty_file_is_told_not_raised(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("")
+    seen = profile(str(path))
+    assert (seen.rows, seen.bad_rows, seen.format, seen.reason) == (1, 1, None, "no row could be read")
+
+
+@pytest.mark.real
+def test_real_sets(shared_data: Path) -> None:
+    bank = profile(str(shared_data / "financial_phrasebank" / "Sentences_75Agree.txt"))
+    assert (bank.encoding, bank.rows, bank.format, bank.language) == ("latin-1", 3453, "phrasebank", "en")
+    assert set(bank.labels) == {"negative", "neutral", "positive"}
+    [table] = (shared_data / "cn_medical_dialogue_sample").glob("*.csv")
+    dialogues = profile(str(table))
+    assert (dialogues.encoding, dialogues.rows, dialogues.language) == ("gb18030", 7644, "zh")
+    assert dialogues.roles == {"prompt": "ask", "response": "answer"}
+    assert dialogues.task == "conversation"
