@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -173,30 +173,39 @@ def own_cache(kept_cache: Path) -> Iterator[Path]:
         yield kept_cache
 
 
-def write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
-    """Writes the YAML of a small run in float32; `parts` (task, data, method, ...) are laid over it, key by key."""
+def _write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
     from ruamel.yaml import YAML
 
     config: dict[str, Any] = {
         "name": "tiny",
         "model": {"base": str(base), "device": "cpu", "dtype": "float32"},
-        "task": {"name": "causal_lm"},
+        "task": "causal_lm",
         "data": {
             "train": str(data),
             "split": {"test": 0.2, "validation": 0.1, "by": "label", "seed": 1},
             "labels": list(SIGNALS),
             "instruction": "{labels}?",
         },
-        "method": {"name": "lora", "rank": 8, "dropout": 0.1},
-        "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
+        "method": {"name": "lora", "rank": 8},
+        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
         "evaluation": {"samples": 3, "few_shot": 2, "generate": {"max_new_tokens": 4}},
         "output": str(file.parent / "runs"),
     }
     for key, value in parts.items():
-        config[key] = config[key] | value if isinstance(value, dict) and key in config else value
+        keep = isinstance(value, dict) and isinstance(config.get(key), dict) and "name" not in value
+        config[key] = config[key] | value if keep else value
     with file.open("w", encoding="utf-8") as stream:
         YAML().dump(config, stream)
     return file
+
+
+@pytest.fixture(scope="session")
+def write_config() -> Callable[..., Path]:
+    """`write_config(file, base, data, **parts)` writes the YAML of a small run in float32 and returns its path.
+
+    A part (data, training, ...) is laid over the small run's, key by key; one with a `name` (method) replaces it.
+    """
+    return _write_config
 
 
 def _trained(folder: Path, cache: Path, base: Path, data: Path, **parts: Any) -> Any:
@@ -204,24 +213,23 @@ def _trained(folder: Path, cache: Path, base: Path, data: Path, **parts: Any) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LUTHIER_CACHE", str(cache))
-        return pipeline.train(write_config(folder / "run.yaml", base, data, **parts))
+        return pipeline.train(_write_config(folder / "run.yaml", base, data, **parts))
 
 
 @pytest.fixture(scope="session")
 def trained_llama(
     tmp_path_factory: pytest.TempPathFactory, kept_cache: Path, tiny_llama: Path, labelled_file: Path
 ) -> Any:
-    """A finished run of the tiny Llama with LoRA on the labelled rows. Tests must not change its folder's results."""
-    return _trained(
-        tmp_path_factory.mktemp("llama"), kept_cache, tiny_llama, labelled_file, training={"epochs": 6, "batch_size": 8, "learning_rate": 1e-2, "seed": 7}
-    )
+    """A finished run of the tiny Llama with LoRA. Its folder is shared: a test that changes it works on a copy."""
+    folder = tmp_path_factory.mktemp("llama")
+    return _trained(folder, kept_cache, tiny_llama, labelled_file, training={"epochs": 8})
 
 
 @pytest.fixture(scope="session")
 def trained_bert(
     tmp_path_factory: pytest.TempPathFactory, kept_cache: Path, tiny_bert: Path, labelled_file: Path
 ) -> Any:
-    """A finished run of the tiny BERT with a classification head and LoRA."""
-    return _trained(
-        tmp_path_factory.mktemp("bert"), kept_cache, tiny_bert, labelled_file, task={"name": "sequence_classification"}
-    )
+    """A finished run of the tiny BERT with a classification head and LoRA, shared likewise."""
+    folder = tmp_path_factory.mktemp("bert")
+    parts = {"task": "sequence_classification", "training": {"epochs": 5}}
+    return _trained(folder, kept_cache, tiny_bert, labelled_file, **parts)

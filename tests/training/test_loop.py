@@ -1,0 +1,313 @@
+"""The loop on a tiny Llama: what a step computes, and that it computes the same however it is run."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+
+from luthier.errors import Interrupted, TrainingError
+from luthier.tasks.causal_lm import CausalLm
+
+pytestmark = pytest.mark.integration
+
+
+def test_same_seed_same_weights(bench, weights, same):
+    materials = bench.materials(method={"name": "lora", "rank": 4, "dropout": 0.1}, training={"max_steps": 4})
+    found = {}
+    for name in ("one", "two"):
+        trainer = bench.trainer(materials, name)
+        trainer.fit()
+        found[name] = weights(trainer)
+    assert same(found["one"], found["two"])
+    assert any(bool(value.any()) for name, value in found["one"].items() if "lora_B" in name), "it learned something"
+
+
+def test_another_seed_other_weights(bench, weights, same):
+    found = []
+    for seed in (1, 2):
+        trainer = bench.trainer(bench.materials(training={"max_steps": 2, "seed": seed}), f"seed-{seed}")
+        trainer.fit()
+        found.append(weights(trainer))
+    assert not same(*found)
+
+
+def test_the_micro_batch_changes_nothing(bench, events):
+    curves = {}
+    for size in (16, 4, 3, "auto"):
+        training = {"batch_size": 16, "micro_batch": size, "epochs": 3, "learning_rate": 3e-3}
+        trainer = bench.trainer(bench.materials(training=training), f"micro-{size}")
+        trainer.fit()
+        curves[size] = [(event["loss"], event["grad_norm"]) for event in events(trainer)]
+    lengths = bench.materials().prepared.train.lengths
+    assert len(set(lengths)) > 10, "rows of uneven length"
+    assert len(curves[16]) == 9
+    for size in (4, 3, "auto"):
+        assert [loss for loss, _ in curves[size]] == pytest.approx([loss for loss, _ in curves[16]], abs=1e-4)
+        assert [norm for _, norm in curves[size]] == pytest.approx([norm for _, norm in curves[16]], rel=1e-3)
+
+
+def test_a_step_is_what_plain_libraries_compute(bench, tiny_llama):
+    """Loss and gradient: each row alone, summed over supervised tokens, divided by their number in the whole step."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    trainer = bench.trainer(bench.materials(training={"micro_batch": 3, "max_grad_norm": None}))
+    rows = [trainer.materials.prepared.train[row] for row in trainer.session.order.rows(1)]
+    loss, norm, tokens = trainer.gradient(1)
+
+    plain = AutoModelForCausalLM.from_pretrained(str(tiny_llama), dtype=torch.float32)
+    torch.manual_seed(7)
+    plain = get_peft_model(plain, LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear"))
+    assert len({sum(row.supervised) for row in rows}) > 1, "rows count differently"
+    count = sum(sum(row.supervised) for row in rows)
+    expected = 0.0
+    for row in rows:
+        logits = plain(torch.tensor([list(row.ids)])).logits[0, :-1]
+        learned = torch.tensor(list(row.supervised)[1:])
+        targets = torch.tensor(list(row.ids)[1:])
+        part = torch.nn.functional.cross_entropy(logits[learned], targets[learned], reduction="sum") / count
+        part.backward()
+        expected += float(part.detach())
+
+    assert loss == pytest.approx(expected, abs=1e-5)
+    assert tokens == sum(len(row.ids) for row in rows)
+    gradients = {name: p.grad for name, p in plain.named_parameters() if p.requires_grad}
+    ours = {name: p.grad for name, p in trainer.network.named_parameters() if p.requires_grad}
+    assert ours.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-5, rtol=1e-4)
+    assert norm == pytest.approx(math.sqrt(sum(float((g**2).sum()) for g in gradients.values())), rel=1e-4)
+
+
+def test_gradients_are_clipped(bench):
+    trainer = bench.trainer(bench.materials(training={"max_grad_norm": 0.01}))
+    _, norm, _ = trainer.gradient(1)
+    clipped = math.sqrt(sum(float((p.grad**2).sum()) for p in trainer.network.parameters() if p.requires_grad))
+    assert norm > 1, "as it was before"
+    assert clipped == pytest.approx(0.01, rel=1e-3)
+
+
+def interrupt_after(trainer, step, how=None):
+    """The interrupt arrives while that step is computed."""
+    import signal
+
+    gradient = trainer.gradient
+
+    def interrupted(number):
+        if number == step:
+            signal.raise_signal(how or signal.SIGINT)
+        return gradient(number)
+
+    trainer.gradient = interrupted
+
+
+DROPOUT = {"method": {"name": "lora", "rank": 4, "dropout": 0.1}}
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_interrupted_and_resumed_is_as_if_nothing_had_happened(bench, weights, same, events, signal_name):
+    import signal
+
+    materials = bench.materials(**DROPOUT, training={"max_steps": 9})
+    whole = bench.trainer(materials, "whole")
+    whole.fit()
+
+    first = bench.trainer(materials, "parts")
+    interrupt_after(first, 4, getattr(signal, signal_name))
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="after step 4 of 9") as stopped:
+        first.fit()
+    assert signal.getsignal(signal.SIGINT) == handler, "Ctrl-C is the shell's again"
+    assert "luthier train --resume" in stopped.value.hint
+    torch.rand(5)
+    second = bench.trainer(materials, "parts")
+    assert second.resume()
+    assert second.session.progress.step == 4
+    second.fit()
+
+    assert same(weights(whole), weights(second))
+    told, expected = events(second), events(whole)
+    assert [event["step"] for event in told] == list(range(1, 10))
+    assert [event["loss"] for event in told] == [event["loss"] for event in expected]
+    assert [e["step"] for e in events(second, "evaluation")] == [e["step"] for e in events(whole, "evaluation")]
+    assert second.session.progress.tokens == whole.session.progress.tokens
+
+
+def test_killed_between_checkpoints_it_goes_back_and_tells_each_step_once(bench, weights, same, events):
+    materials = bench.materials(**DROPOUT, training={"max_steps": 8, "checkpoint": {"every": 3}})
+    whole = bench.trainer(materials, "whole")
+    whole.fit()
+
+    first = bench.trainer(materials, "parts")
+    step = first._step
+    first._step = lambda: step() if first.session.progress.step < 5 else (_ for _ in ()).throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    second = bench.trainer(materials, "parts")
+    second.resume()
+    assert second.session.progress.step < 5
+    assert [event["step"] for event in events(second)] == list(range(1, second.session.progress.step + 1))
+    second.fit()
+
+    assert same(weights(whole), weights(second))
+    assert [event["step"] for event in events(second)] == list(range(1, 9))
+    assert [event["loss"] for event in events(second)] == [event["loss"] for event in events(whole)]
+
+
+def test_nothing_to_resume(bench):
+    assert not bench.trainer(bench.materials()).resume()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_touches_nothing(bench, weights, same, events, monkeypatch, value):
+    materials = bench.materials(training={"micro_batch": 2})
+    trainer = bench.trainer(materials)
+    step3 = {materials.prepared.train[row].row_id for row in trainer.session.order.rows(3)}
+    bad = sorted(step3)[3]
+    loss = CausalLm.loss
+
+    def poisoned(self, network, batch):
+        return loss(self, network, batch) * (value if bad in batch.row_ids else 1.0)
+
+    monkeypatch.setattr(CausalLm, "loss", poisoned)
+    before = {}
+    gradient = trainer.gradient
+
+    def watched(number):
+        before.update(step=number, weights=weights(trainer))
+        return gradient(number)
+
+    trainer.gradient = watched
+    with pytest.raises(TrainingError, match=r"the loss of step 3 is (nan|inf)") as stopped:
+        trainer.fit()
+    assert stopped.value.exit_code == 5
+    assert str(bad) in stopped.value.where.replace(",", " ").split()
+    assert before["step"] == 3
+    assert same(before["weights"], weights(trainer))
+    assert all(p.grad is None for p in trainer.network.parameters())
+    assert [event["step"] for event in events(trainer)] == [1, 2]
+
+
+def test_a_gradient_that_is_not_finite_touches_nothing(bench, weights, same):
+    trainer = bench.trainer(bench.materials())
+    before = weights(trainer)
+    parameter = next(p for p in trainer.network.parameters() if p.requires_grad)
+    parameter.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(TrainingError, match="the gradient of step 1"):
+        trainer.fit()
+    assert same(before, weights(trainer))
+
+
+def test_learning_rate_rises_and_falls(bench, events):
+    schedule = {"name": "linear", "warmup": 2}
+    trainer = bench.trainer(bench.materials(training={"epochs": 9, "max_steps": 6, "schedule": schedule}))
+    trainer.fit()
+    rates = [event["learning_rate"] for event in events(trainer)]
+    assert len(rates) == 6
+    peak = rates.index(max(rates))
+    assert rates[peak] == pytest.approx(1e-2)
+    assert peak <= 2
+    assert rates[: peak + 1] == sorted(set(rates[: peak + 1]))
+    assert rates[peak:] == sorted(set(rates[peak:]), reverse=True)
+
+
+def test_a_constant_schedule_stays(bench, events):
+    trainer = bench.trainer(bench.materials(training={"max_steps": 4, "schedule": {"name": "constant", "warmup": 0}}))
+    trainer.fit()
+    assert [event["learning_rate"] for event in events(trainer)] == [1e-2] * 4
+
+
+def test_oversampling_reaches_the_loop(bench, tmp_path, labelled_file):
+    lines = labelled_file.read_text().splitlines()
+    uneven = tmp_path / "uneven.jsonl"
+    uneven.write_text("\n".join([line for line in lines if '"flat"' not in line] + [x for x in lines if '"flat"' in x][:6]))
+    split = {"test": 0.0, "validation": 0.0, "by": "random"}
+    materials = bench.materials(data={"train": str(uneven), "split": split, "balance": "oversample"})
+    trainer = bench.trainer(materials)
+    taken = Counter()
+    collate = materials.task.collate
+
+    def counted(rows, pad_id, labels):
+        taken.update(row.label for row in rows)
+        return collate(rows, pad_id, labels)
+
+    materials.task.collate = counted
+    trainer.fit()
+    assert Counter(materials.prepared.train.labels)["flat"] == 6
+    assert len(set(taken.values())) == 1
+    assert taken["flat"] == Counter(materials.prepared.train.labels)["up"]
+
+
+def scripted(trainer, scores):
+    """Lets validation give these scores, one after another, instead of the model's."""
+    remaining = iter(scores)
+    object.__setattr__(trainer.judge, "score", lambda network: next(remaining))
+
+
+EVERY_STEP = {"every": 1, "samples": 0}
+
+
+def test_early_stopping_waits_for_its_patience(bench, events):
+    stopping = {"metric": "loss", "patience": 2}
+    materials = bench.materials(training={"max_steps": 10, "early_stopping": stopping}, evaluation=EVERY_STEP)
+    trainer = bench.trainer(materials)
+    scripted(trainer, [{"accuracy": 0.1 * n, "loss": loss} for n, loss in enumerate([3.0, 2.0, 2.5, 1.9, 2.0, 1.9, 0.1])])
+    trainer.fit()
+    assert [event["step"] for event in events(trainer)] == [1, 2, 3, 4, 5, 6]
+    assert trainer.checkpoints.latest() == trainer.checkpoints.path(6), "the state it stopped in is kept"
+
+
+def test_a_run_that_stopped_early_does_not_go_on_when_resumed(bench, events, weights, same):
+    stopping = {"metric": "loss", "patience": 2}
+    materials = bench.materials(training={"max_steps": 10, "early_stopping": stopping}, evaluation=EVERY_STEP)
+    trainer = bench.trainer(materials)
+    scripted(trainer, [{"loss": loss} for loss in [3.0, 2.0, 2.5, 2.5]])
+    trainer.fit()
+    again = bench.trainer(materials)
+    again.resume()
+    again.fit()
+    assert [event["step"] for event in events(again)] == [1, 2, 3, 4]
+    assert same(weights(trainer), weights(again))
+
+
+def test_early_stopping_on_a_metric_that_validation_does_not_give(bench):
+    stopping = {"metric": "perplexity", "patience": 2}
+    trainer = bench.trainer(bench.materials(training={"early_stopping": stopping}, evaluation=EVERY_STEP))
+    scripted(trainer, [{"accuracy": 0.5}])
+    with pytest.raises(TrainingError, match="early stopping watches 'perplexity'"):
+        trainer.fit()
+
+
+@pytest.mark.parametrize(("best", "expected"), [("accuracy", 2), ("loss", 3)])
+def test_the_best_weights_by_the_named_metric_are_put_back(bench, weights, same, best, expected):
+    materials = bench.materials(
+        training={"max_steps": 5, "checkpoint": {"every": 1, "keep": 1}}, evaluation={**EVERY_STEP, "best": best}
+    )
+    trainer = bench.trainer(materials)
+    scripted(
+        trainer,
+        [{"accuracy": a, "loss": x} for a, x in [(0.2, 3.0), (0.9, 2.0), (0.5, 1.0), (0.9, 1.0), (0.3, 1.5)]],
+    )
+    seen = {}
+    step = trainer._step
+
+    def watched():
+        step()
+        seen[trainer.session.progress.step] = weights(trainer)
+
+    trainer._step = watched
+    trainer.fit()
+    assert same(weights(trainer), seen[expected])
+    assert not same(weights(trainer), seen[5])
+    assert trainer.checkpoints.best == trainer.checkpoints.path(expected)
+    assert [path.name for path in trainer.checkpoints.complete()] == [f"step-{expected:06d}", "step-000005"]
+
+
+def test_samples_are_shown_before_and_while_it_learns(bench, events):
+    trainer = bench.trainer(bench.materials(training={"max_steps": 2}, evaluation={"every": 1}))
+    trainer.fit()
+    shown = events(trainer, "samples")
+    assert [event["step"] for event in shown] == [0, 1, 2]
+    assert {row["expected"] for row in shown[0]["rows"]} == {"up", "down", "flat"}
+    assert len({tuple(row["prompt"] for row in event["rows"]) for event in shown}) == 1, "the same ones every time"
