@@ -44,7 +44,7 @@ def _answer(speaker: Any, text: str) -> str:
     """In the model's own words where it has any."""
     from luthier.errors import DataError
 
-    mode = None if speaker.task.head == "sequence_classification" else "generate"
+    mode = "generate" if "generate" in speaker.modes else speaker.modes[0]
     try:
         return str(speaker.predict([text], mode=mode)[0].raw)
     except DataError as error:

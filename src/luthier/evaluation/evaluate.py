@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int | None], None]
 
 
+def _modes(task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+    return task.modes(renderer.labels, answers=any(row.label is not None for row in rows))
+
+
 @dataclass(frozen=True)
 class Judge:
     """A fixed sample of validation rows, asked again and again while a model learns.
@@ -71,7 +75,7 @@ class Judge:
     @property
     def modes(self) -> tuple[str, ...]:
         """The task's ways of asking about these rows."""
-        return self.task.modes(self.renderer.labels, self.rows)
+        return _modes(self.task, self.renderer, self.rows)
 
     def best_of(self, scores: Mapping[str, float]) -> tuple[str, float]:
         """The metric that picks the best checkpoint, and its score."""
@@ -129,7 +133,7 @@ class Examiner:
     @property
     def modes(self) -> tuple[str, ...]:
         """The task's ways of asking about these rows."""
-        return self.task.modes(self.renderer.labels, self.rows)
+        return _modes(self.task, self.renderer, self.rows)
 
     def answers(
         self, model: str, network: nn.Module, progress: Progress | None = None, *, renderer: Renderer | None = None

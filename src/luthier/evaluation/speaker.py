@@ -37,6 +37,11 @@ class Speaker:
     task: Task
     config: RunConfig
 
+    @property
+    def modes(self) -> list[str]:
+        """The task's ways of asking that give an answer; the first is the primary one."""
+        return [mode for mode in self.task.modes(self.renderer.labels, answers=True) if mode != "likelihood"]
+
     def example(self, text: str) -> Conversation | Labelled:
         """A text as a question of the run's kind; the answer in it is never looked at."""
         if self.renderer.labels:
@@ -58,19 +63,14 @@ class Speaker:
         return rows
 
     def predict(self, texts: Sequence[str], *, mode: str | None = None) -> list[Prediction]:
-        """Answers to texts, in the task's first way of asking that answers when none is named.
+        """Answers to texts, in the primary way of asking when none is named.
 
         Raises:
             ConfigError: the task has no such way of asking.
         """
-        modes = [
-            m for m in dict.fromkeys((*self.task.modes(self.renderer.labels, []), "generate")) if m != "likelihood"
-        ]
-        if "head" in modes:
-            modes.remove("generate")
-        chosen = mode or modes[0]
-        if chosen not in modes:
-            raise ConfigError(f"this run cannot be asked by '{chosen}'", expected=f"one of {', '.join(modes)}")
+        chosen = mode or self.modes[0]
+        if chosen not in self.modes:
+            raise ConfigError(f"this run cannot be asked by '{chosen}'", expected=f"one of {', '.join(self.modes)}")
         length = self.config.evaluation.generate.max_new_tokens
         return self.task.predict(self.network, self.renderer, self.rows(texts), mode=chosen, max_new_tokens=length)
 

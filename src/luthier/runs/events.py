@@ -38,7 +38,6 @@ class EventLog:
         for listener in self.listeners:
             listener(event)
 
-
     def rewind(self, step: int) -> None:
         """Forgets what happened after a step that a run goes back to, so that every step is told once."""
         kept = [event for event in read_events(self.path) if event["step"] <= step]

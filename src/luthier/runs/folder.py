@@ -46,19 +46,25 @@ class Run:
             return cls(folder.resolve())
         runs = sorted(child.parent for child in folder.glob("*/run.json")) if folder.is_dir() else []
         if not runs:
-            raise ConfigError(f"there is no run in '{path}'", expected="a folder such as runs/NAME or runs/NAME/20260101-120000-abc123")
+            raise ConfigError(
+                f"there is no run in '{path}'",
+                expected="a folder such as runs/NAME or runs/NAME/20260101-120000-abc123",
+            )
         return cls(runs[-1].resolve())
 
     @property
     def config_file(self) -> Path:
+        """The configuration as resolved, complete: `luthier train config.yaml` repeats the run."""
         return self.path / "config.yaml"
 
     @property
     def ledger_file(self) -> Path:
+        """Every row and its fate."""
         return self.path / "ledger.parquet"
 
     @property
     def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
@@ -68,18 +74,22 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
+        """Scores beside the base's."""
         return self.path / "evaluation" / "metrics.json"
 
     @property
     def predictions_file(self) -> Path:
+        """Every answer of every model."""
         return self.path / "evaluation" / "predictions.jsonl"
 
     @property
     def report(self) -> Path:
+        """The page for people."""
         return self.path / "report.html"
 
     @property
     def events(self) -> EventLog:
+        """The log of what happened."""
         return EventLog(self.path / "events.jsonl")
 
     @property

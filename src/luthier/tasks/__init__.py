@@ -77,8 +77,13 @@ class Task(Protocol):
         """Summed loss of a batch, float32; the loop divides by the `count` of the whole optimiser step."""
         ...
 
-    def modes(self, labels: Sequence[str], rows: Sequence[TokenSequence]) -> tuple[str, ...]:
-        """Ways of asking a model about such rows; the first is the primary one."""
+    def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
+        """Ways of asking a model; the first is the primary one.
+
+        Args:
+            labels: the allowed labels, none for free answers.
+            answers: whether rows have answers, unlike running text.
+        """
         ...
 
     def predict(

@@ -86,11 +86,11 @@ class CausalLm:
         rows = torch.arange(len(targets_bt), device=losses.device)[:, None].expand_as(mask_bn)[mask_bn]
         return losses.new_zeros(len(targets_bt)).index_add(0, rows, losses), mask_bn.sum(1)
 
-    def modes(self, labels: Sequence[str], rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+    def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
         """Labels are scored and generated; answers are measured and generated; running text is measured."""
         if labels:
             return ("labels", "generate")
-        return ("likelihood", "generate") if any(row.label is not None for row in rows) else ("likelihood",)
+        return ("likelihood", "generate") if answers else ("likelihood",)
 
     def predict(
         self,

@@ -72,7 +72,7 @@ class SequenceClassification:
         logits_bk = network(batch.input_ids_bt, attention_mask=batch.attention_mask_bt).logits
         return cross_entropy(logits_bk.float(), batch.targets, reduction="sum")
 
-    def modes(self, labels: Sequence[str], rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+    def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
         """Only the head answers."""
         return ("head",)
 
