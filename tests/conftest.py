@@ -173,7 +173,7 @@ def own_cache(kept_cache: Path) -> Iterator[Path]:
         yield kept_cache
 
 
-def _write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
+def _write_config(file: Path, base: Path, rows: Path, **parts: Any) -> Path:
     from ruamel.yaml import YAML
 
     config: dict[str, Any] = {
@@ -181,13 +181,13 @@ def _write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
         "model": {"base": str(base), "device": "cpu", "dtype": "float32"},
         "task": "causal_lm",
         "data": {
-            "train": str(data),
+            "train": str(rows),
             "split": {"test": 0.2, "validation": 0.1, "by": "label", "seed": 1},
             "labels": list(SIGNALS),
             "instruction": "{labels}?",
         },
         "method": {"name": "lora", "rank": 8},
-        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
+        "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
         "evaluation": {"samples": 3, "few_shot": 2, "generate": {"max_new_tokens": 4}},
         "output": str(file.parent / "runs"),
     }
@@ -201,7 +201,7 @@ def _write_config(file: Path, base: Path, data: Path, **parts: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def write_config() -> Callable[..., Path]:
-    """`write_config(file, base, data, **parts)` writes the YAML of a small run in float32 and returns its path.
+    """`write_config(file, base, rows, **parts)` writes the YAML of a small run in float32 and returns its path.
 
     A part (data, training, ...) is laid over the small run's, key by key; one with a `name` (method) replaces it.
     """

@@ -26,11 +26,11 @@ class Bench:
     folder: Path
     write: Callable[..., Path]
     models: dict[str, Path]
-    data: Path
+    rows: Path
 
-    def materials(self, model: str = "llama", **parts: Any) -> Materials:
-        data = parts.get("data", {}).get("train", self.data)
-        return Materials.gather(load_config(self.write(self.folder / "run.yaml", self.models[model], data, **parts)))
+    def materials(self, base: str = "llama", **parts: Any) -> Materials:
+        file = self.write(self.folder / "run.yaml", self.models[base], self.rows, **parts)
+        return Materials.gather(load_config(file))
 
     def trainer(self, materials: Materials, name: str = "run") -> Trainer:
         """A trainer in the folder of that name, which may have been used before."""

@@ -148,6 +148,7 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     rows = gather(iterate_examples(config, notes.append), aside, lambda done: progress("reading", done, None))
     progress("comparing", 0, None)
     decisions = decide(rows, config.data)
+    progress("comparing", len(rows.roles), len(rows.roles))
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
     too_long = tokenise(
         rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)

@@ -55,7 +55,7 @@ class Profile:
     Attributes:
         path: as the user wrote it.
         files: number of files.
-        kind: json | jsonl | csv | tsv | parquet | txt, of the first file.
+        kind: json | jsonl | csv | tsv | parquet | txt, of most files.
         encoding: of the first file that is text, None for Parquet.
         columns: of the first rows.
         format: name of the format, None when none fits.
@@ -114,7 +114,7 @@ def profile(path: str) -> Profile:
     return Profile(
         path=path,
         files=len(files),
-        kind=files[0].kind,
+        kind=Counter(file.kind for file in files).most_common(1)[0][0],
         encoding=_encoding(files),
         columns=_columns(sample),
         format=name,
@@ -218,9 +218,11 @@ def _roles_by_values(rows: Sequence[Row]) -> dict[str, str] | None:
 
 
 def _like_labels(values: Sequence[str]) -> bool:
-    """Few, short and each repeated; numbers only when they are very few, for they may as well count something."""
+    """Few, short and each repeated; numbers only when they number classes, for others count or measure something."""
     distinct = set(values)
-    most = _MOST_NUMBERS if all(_kind(value) == "number" for value in distinct) else _MOST_LABELS
+    most = _MOST_LABELS
+    if all(_kind(value) == "number" for value in distinct):
+        most = _MOST_NUMBERS if min(map(float, distinct)) in (-1, 0, 1) else 0
     return 1 < len(distinct) <= min(most, len(values) // 3) and max(map(len, distinct)) <= _LONGEST_LABEL
 
 

@@ -74,6 +74,10 @@ class Checkpoints:
         mark = self.folder / "best"
         return self.folder / mark.read_text(encoding="utf-8").strip() if mark.exists() else None
 
+    def mark_best(self, step: int) -> None:
+        """Marks the checkpoint of a step as the best one."""
+        write_text(self.folder / "best", self.path(step).name + "\n")
+
     def complete(self) -> list[Path]:
         """All whole checkpoints, oldest first."""
         return sorted(path.parent for path in self.folder.glob("step-*/manifest.json"))
@@ -102,7 +106,7 @@ class Checkpoints:
         aside.rename(target)
         _sync(self.folder)
         if best:
-            write_text(self.folder / "best", target.name + "\n")
+            self.mark_best(progress.step)
         self._prune()
         return target
 
@@ -142,7 +146,10 @@ def _digest(path: Path) -> str:
 
 
 def _intact(path: Path) -> bool:
-    manifest: dict[str, str] = read_json(path / "manifest.json")
+    try:
+        manifest: dict[str, str] = read_json(path / "manifest.json")
+    except ValueError:  # no JSON, or no text at all
+        return False
     return all((path / name).is_file() and _digest(path / name) == digest for name, digest in manifest.items())
 
 

@@ -51,6 +51,8 @@ class Trainer:
             return False
         self.session.progress = self.checkpoints.restore(latest, self.network, self.materials.method, self.optimizer)
         self.session.events.rewind(self.session.progress.step)
+        if self.session.progress.best_step:  # a crash may have come between a checkpoint and its mark
+            self.checkpoints.mark_best(self.session.progress.best_step)
         return True
 
     def fit(self) -> None:
@@ -65,11 +67,9 @@ class Trainer:
         if progress.step == 0:
             self._show_samples()
         with stop_on_interrupt() as stop:
-            while progress.step < self.total:
+            while progress.step < self.total and not self._out_of_patience:
                 self._step()
-                enough = self._evaluate_and_save()
-                if enough:
-                    break
+                self._evaluate_and_save()
                 if stop.is_set():
                     self._save(best=False)
                     raise Interrupted(
@@ -151,23 +151,27 @@ class Trainer:
             hint="look at these rows (luthier inspect --row N), lower the learning rate, or try model.dtype: float32",
         )
 
-    def _evaluate_and_save(self) -> bool:
-        """Evaluates and saves when it is time; True when training should stop early."""
-        progress = self.session.progress
-        last = progress.step == self.total
-        improved = stop = False
+    @property
+    def _out_of_patience(self) -> bool:
+        """Whether early stopping says stop: kept in the progress, so that a resumed run does not go on."""
+        stopping = self.config.early_stopping
+        return stopping is not None and self.session.progress.stale >= stopping.patience
+
+    def _evaluate_and_save(self) -> None:
+        """Evaluates and saves when it is time."""
+        last = self.session.progress.step == self.total
+        improved = False
         if self.judge.rows and (last or self._due(self.materials.config.evaluation.every)):
-            improved, stop = self._evaluate()
-        if improved or last or stop or self._due(self.config.checkpoint.every):
+            improved = self._evaluate()
+        if improved or last or self._out_of_patience or self._due(self.config.checkpoint.every):
             self._save(best=improved)
-        return stop
 
     def _due(self, every: int | float | None) -> bool:
         steps = share_to_steps(every, self.total)
         return bool(steps) and self.session.progress.step % max(int(steps or 1), 1) == 0
 
-    def _evaluate(self) -> tuple[bool, bool]:
-        """Scores validation: (the best so far, early stopping says stop)."""
+    def _evaluate(self) -> bool:
+        """Scores validation; True for the best so far."""
         progress = self.session.progress
         self.network.eval()
         scores = self.judge.score(self.network)
@@ -177,12 +181,14 @@ class Trainer:
         improved = progress.best_value is None or self.judge.better(name, value, progress.best_value)
         if improved:
             progress.best_step, progress.best_value = progress.step, value
-        return improved, self._stale(scores)
+        self._watch(scores)
+        return improved
 
-    def _stale(self, scores: dict[str, float]) -> bool:
+    def _watch(self, scores: dict[str, float]) -> None:
+        """Counts evaluations since early stopping's metric was at its best."""
         stopping, progress = self.config.early_stopping, self.session.progress
         if stopping is None:
-            return False
+            return
         if stopping.metric not in scores:
             raise TrainingError(
                 f"early stopping watches '{stopping.metric}', which validation does not give",
@@ -192,7 +198,6 @@ class Trainer:
         value = scores[stopping.metric]
         better = progress.watched is None or self.judge.better(stopping.metric, value, progress.watched)
         progress.watched, progress.stale = (value, 0) if better else (progress.watched, progress.stale + 1)
-        return progress.stale >= stopping.patience
 
     def _show_samples(self) -> None:
         self.network.eval()

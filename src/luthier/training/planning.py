@@ -31,7 +31,7 @@ from luthier.training.warnings import warnings_for
 SAMPLE_STEPS = 4
 """Optimiser steps that are timed, spread over the range of lengths."""
 
-SAMPLE_ROWS = 12
+SAMPLE_ROWS = 8
 """Rows that each way of evaluating is timed on."""
 
 
