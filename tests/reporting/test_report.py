@@ -97,7 +97,7 @@ def test_a_run_that_was_only_created_has_its_configuration(empty_run):
     page = page_of(empty_run)
     assert page.headings == ["Configuration"]
     assert "Not compared with its base yet" in page.words
-    assert "SomeModel-135M-Instruct.gguf, tuned with lora (causal lm) · planned" in page.words
+    assert "some_model/SomeModel-135M-Instruct.gguf, tuned with lora (causal lm) · planned" in page.words
 
 
 def test_a_classifier_without_a_base_to_compare_with(empty_run, evaluated):

@@ -65,7 +65,7 @@ def test_label_words_that_begin_alike(warned, tmp_path):
     assert "the labels up, upper begin with the same token" in warning
 
 
-def test_an_answer_without_an_end(warned):
+def test_an_answer_of_an_open_template_still_ends(warned):
     open_ended = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}{% endif %}"
     assert warned(data={"template": open_ended}) == [], "the renderer adds the tokenizer's end token"
 

@@ -22,6 +22,7 @@ from luthier.reporting.scores import confusions, models, whiskers
 from luthier.reporting.tables import ordered
 from luthier.runs import Event, Run, read_events
 from luthier.runs.files import read_json, write_text
+from luthier.runs.packages import PREFIX
 
 _QUARANTINED = 12
 _ENVIRONMENT = ("versions", "processor", "base", "template_digest", "tokenizer_digest", "data")
@@ -88,7 +89,7 @@ def _about(run: Run, record: Mapping[str, Any], config: str) -> dict[str, Any]:
     return {
         "name": settings.get("name", "run"),
         "id": run.path.name,
-        "base": base.rstrip("/").rpartition("/")[2],
+        "base": base.removeprefix(PREFIX) if base.startswith(PREFIX) else Path(base).name,
         "task": _plugin(settings.get("task", "causal_lm")),
         "method": _plugin(settings.get("method", "lora")),
         "state": record.get("state", "planned"),

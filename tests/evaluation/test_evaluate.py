@@ -1,0 +1,160 @@
+"""The judge of a training and the examiner after it, with a task that answers by script."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from luthier.config import parse_config
+from luthier.data.records import TokenSequence
+from luthier.data.rendering import Renderer
+from luthier.errors import ConfigError
+from luthier.evaluation.evaluate import Examiner, Judge
+from luthier.tasks import Prediction
+
+LABELS = ("up", "down", "flat")
+
+
+class Scripted:
+    """Answers with what the `network`, a function of a row, says."""
+
+    base_answers = True
+
+    def __init__(self):
+        self.asked = []
+
+    def modes(self, labels, *, answers):
+        return ("labels", "generate")
+
+    def encode(self, examples, renderer):
+        return [[TokenSequence([1], [True], 1, row_id, e.text, e.label)] for row_id, e in examples]
+
+    def predict(self, network, renderer, rows, *, mode, max_new_tokens, progress=None):
+        self.asked.append((mode, max_new_tokens, len(renderer.shots)))
+        if progress:
+            for _ in rows:
+                progress(1)
+        return [
+            Prediction(row.row_id, row.text, row.label, network(row), network(row), loss=1.0, tokens=1) for row in rows
+        ]
+
+
+def rows(count=30, labels=LABELS):
+    signs = {"up": "rose", "down": "fell", "flat": "met"}
+    return [
+        TokenSequence([1, 2], [False, True], 1, n, f"{signs[labels[n % len(labels)]]} {n}", labels[n % len(labels)])
+        for n in range(count)
+    ]
+
+
+def config(**evaluation):
+    lines = "".join(f"  {key}: {value}\n" for key, value in evaluation.items())
+    return parse_config(f"model: {{base: x}}\ndata: {{train: y}}\nevaluation:\n  few_shot: 4\n{lines}")
+
+
+def renderer(labels=LABELS):
+    return Renderer(SimpleNamespace(chat_template=""), "", labels=labels)
+
+
+def right(row):
+    return row.label
+
+
+def always_up(row):
+    return "up"
+
+
+def judge(validation, **evaluation):
+    return Judge.for_training(config(**evaluation), Scripted(), renderer(), validation)
+
+
+def test_a_judge_takes_the_same_sample_every_time():
+    one, two = judge(rows(), limit=7), judge(rows(), limit=7)
+    assert len(one.rows) == 7
+    assert [row.row_id for row in one.rows] == [row.row_id for row in two.rows]
+    assert len(judge(rows(), limit="null").rows) == 30
+
+
+def test_the_shown_rows_take_labels_by_turns():
+    shown = judge(rows(), samples=5).shown
+    assert [row.label for row in shown[:3]] == ["up", "down", "flat"]
+    assert len(shown) == 5
+    assert judge(rows(), samples=0).samples(right) == []
+
+
+def test_a_judge_scores_in_the_primary_way():
+    made = judge(rows())
+    assert made.score(right)["accuracy"] == 1.0
+    assert made.score(always_up)["accuracy"] == pytest.approx(1 / 3)
+    assert {mode for mode, *_ in made.task.asked} == {"labels"}
+
+
+def test_samples_are_in_the_models_own_words():
+    made = judge(rows(), samples=3)
+    assert made.samples(always_up)[1] == {"prompt": "fell 1", "expected": "down", "answer": "up", "valid": True}
+    assert {mode for mode, *_ in made.task.asked} == {"generate"}
+
+
+def test_the_best_is_chosen_by_the_named_metric():
+    scores = {"accuracy": 0.5, "loss": 2.0}
+    assert judge(rows()).best_of(scores) == ("accuracy", 0.5)
+    assert judge(rows(), best="loss").best_of(scores) == ("loss", 2.0)
+    with pytest.raises(ConfigError, match="'bleu' cannot be computed"):
+        judge(rows(), best="bleu").best_of(scores)
+    assert judge(rows()).better("accuracy", 0.6, 0.5)
+    assert judge(rows()).better("loss", 0.5, 0.6)
+    assert not judge(rows()).better("loss", 0.5, 0.5)
+
+
+def examiner(test=None, **evaluation):
+    return Examiner(config(**evaluation), Scripted(), renderer(), "test", test or rows(12), rows(30))
+
+
+def test_every_model_is_asked_in_every_way_about_the_same_rows():
+    made = examiner(generate="{max_new_tokens: 3}")
+    told = []
+    answers = made.answers("base", always_up, lambda *state: told.append(state))
+    assert [(a.model, a.split, a.mode, len(a.predictions)) for a in answers] == [
+        ("base", "test", "labels", 12),
+        ("base", "test", "generate", 12),
+    ]
+    assert {length for _, length, _ in made.task.asked} == {3}
+    assert told[-1] == ("base (generate)", 12, 12)
+
+
+def test_few_shot_prompts_show_training_rows_of_every_label():
+    made = examiner()
+    shown = made.few_shot_renderer()
+    assert len(shown.shots) == 4
+    assert {shot.label for shot in shown.shots} == set(LABELS)
+    assert {shot.text for shot in shown.shots} <= {row.text for row in made.train}
+    [labels, _] = made.answers("few_shot", right, renderer=shown)
+    assert [p.row_id for p in labels.predictions] == [row.row_id for row in made.rows]
+    assert made.task.asked[0][2] == 4
+
+
+def test_no_few_shot_where_it_makes_no_sense():
+    assert examiner(few_shot=0).few_shot_renderer() is None
+    made = examiner()
+    made.task.base_answers = False
+    assert made.few_shot_renderer() is None
+
+
+def test_baselines_learn_from_training_rows_only():
+    made = examiner()
+    majority, tfidf = made.baselines()
+    assert (majority.model, tfidf.model) == ("majority", "tfidf")
+    assert len({p.parsed for p in majority.predictions}) == 1
+    assert all(p.parsed == p.expected for p in tfidf.predictions), "one word gives the label away"
+    assert examiner(baselines="false").baselines() == []
+
+
+def test_the_comparison_has_everybody_side_by_side():
+    made = examiner()
+    answers = [*made.answers("base", always_up), *made.answers("few_shot", always_up), *made.answers("tuned", right)]
+    found = made.compare([*answers, *made.baselines()])
+    assert found["primary"] == {"split": "test", "mode": "labels", "metric": "accuracy"}
+    for mode in ("labels", "generate"):
+        comparison = found["results"]["test"][mode]
+        assert comparison["base"]["accuracy"].value == pytest.approx(1 / 3)
+        assert comparison["tuned"]["accuracy"].value == 1.0
+        assert set(comparison["baselines"]) == {"few_shot", "majority", "tfidf"}
