@@ -18,7 +18,7 @@ demo: install
 	$(BIN)/luthier demo
 
 test: install lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # one thread: most models here are tiny
 
 lint: install
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ RUNS = (
     Run(
         "headlines-smollm2",
         "finance_headlines",
-        (f"data.test={PHRASEBANK}", "evaluation.few_shot=0"),
+        (f"data.test={PHRASEBANK}", "evaluation.few_shot=0", "evaluation.modes=[labels]"),
         {"accuracy": 0.75},
         "Trained on the shipped headlines, tested on the whole AllAgree phrasebank, which it never saw",
     ),

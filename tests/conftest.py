@@ -132,9 +132,10 @@ SIGNALS = {"up": "rose", "down": "fell", "flat": "met"}
 """The labels of the small data set, and the word in the text that gives each away."""
 
 _VOCABULARY = (
-    "amber bridge candle dolphin engine forest garden harbour island jacket kettle lantern meadow needle orchard "
-    "pepper quarry river saddle timber umbrella valley window yellow zephyr anchor basket copper dragon ember"
-).split()
+    *("amber", "bridge", "candle", "dolphin", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle"),
+    *("lantern", "meadow", "needle", "orchard", "pepper", "quarry", "river", "saddle", "timber", "umbrella"),
+    *("valley", "window", "yellow", "zephyr", "anchor", "basket", "copper", "dragon", "ember"),
+)
 
 
 def labelled_rows(count: int = 60) -> list[dict[str, str]]:
@@ -145,7 +146,7 @@ def labelled_rows(count: int = 60) -> list[dict[str, str]]:
     rows = []
     for number in range(count):
         label = list(SIGNALS)[number % len(SIGNALS)]
-        words = chance.sample(_VOCABULARY, chance.randint(1, 6))
+        words = chance.sample(_VOCABULARY, chance.randint(2, 7))
         words.insert(chance.randint(0, len(words)), SIGNALS[label])
         rows.append({"text": " ".join(words), "label": label})
     return rows
@@ -208,12 +209,12 @@ def write_config() -> Callable[..., Path]:
     return _write_config
 
 
-def _trained(folder: Path, cache: Path, base: Path, data: Path, **parts: Any) -> Any:
+def _trained(folder: Path, cache: Path, base: Path, rows: Path, **parts: Any) -> Any:
     from luthier import pipeline
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LUTHIER_CACHE", str(cache))
-        return pipeline.train(_write_config(folder / "run.yaml", base, data, **parts))
+        return pipeline.train(_write_config(folder / "run.yaml", base, rows, **parts))
 
 
 @pytest.fixture(scope="session")

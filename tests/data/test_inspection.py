@@ -72,11 +72,11 @@ def test_there_is_no_such_row(config):
     assert refused.value.expected == "a number from 0 to 59, as in the ledger"
 
 
-def test_the_models_own_template_is_what_a_server_sends(config, tokenizer):
+def test_the_models_own_template_is_what_a_server_sends(config, labelled_file, tokenizer):
     found = pipeline.inspect(config(), row=3, serve_check=True)
     assert found.serve.same
     assert found.serve.position is None
-    text = json.loads(open(found.ledger.file).read().splitlines()[3])["text"]
+    text = json.loads(labelled_file.read_text().splitlines()[3])["text"]
     served = tokenizer.apply_chat_template(
         [{"role": "user", "content": f"up, down, flat?\n{text}"}], add_generation_prompt=True, return_dict=False
     )
@@ -91,13 +91,14 @@ def test_another_template_differs_where_it_differs(config, tokenizer):
     assert found.serve.trained[0] == "#"
     assert found.serve.served[0] == "<|im_start|>"
 
-    later = tokenizer.chat_template.replace("assistant\n", "assistant: ")
+    later = tokenizer.chat_template.replace("assistant\n", "assistant: ").replace("\n{{", ": {{")
     found = pipeline.inspect(config(template=later), row=3, serve_check=True)
     tokens = found.sequences[0]
     assert not found.serve.same
-    assert "".join(t.text for t in tokens[: found.serve.position]).endswith("<|im_start|>assistant")
-    assert found.serve.trained[:4] == [t.text for t in tokens[found.serve.position - 4 : found.serve.position]]
-    assert found.serve.trained[4] != found.serve.served[4]
+    assert "".join(t.text for t in tokens[: found.serve.position]).endswith("<|im_start|>user")
+    before = min(found.serve.position, 4)
+    assert found.serve.trained[:before] == [t.text for t in tokens[found.serve.position - before :][:before]]
+    assert found.serve.trained[before] != found.serve.served[before]
 
 
 def test_running_text_has_no_prompt(write_config, tmp_path, tiny_llama):

@@ -47,8 +47,8 @@ def rows(count=30, labels=LABELS):
 
 
 def config(**evaluation):
-    lines = "".join(f"  {key}: {value}\n" for key, value in evaluation.items())
-    return parse_config(f"model: {{base: x}}\ndata: {{train: y}}\nevaluation:\n  few_shot: 4\n{lines}")
+    lines = "".join(f"  {key}: {value}\n" for key, value in ({"few_shot": 4} | evaluation).items())
+    return parse_config(f"model: {{base: x}}\ndata: {{train: y}}\nevaluation:\n{lines}")
 
 
 def renderer(labels=LABELS):
@@ -155,6 +155,6 @@ def test_the_comparison_has_everybody_side_by_side():
     assert found["primary"] == {"split": "test", "mode": "labels", "metric": "accuracy"}
     for mode in ("labels", "generate"):
         comparison = found["results"]["test"][mode]
-        assert comparison["base"]["accuracy"].value == pytest.approx(1 / 3)
-        assert comparison["tuned"]["accuracy"].value == 1.0
+        assert comparison["base"]["accuracy"]["value"] == pytest.approx(1 / 3)
+        assert comparison["tuned"]["accuracy"]["value"] == 1.0
         assert set(comparison["baselines"]) == {"few_shot", "majority", "tfidf"}

@@ -141,6 +141,17 @@ def test_a_crash_in_the_middle_leaves_whole_ones_only(setting, monkeypatch, cras
     assert sorted(path.name for path in folder.iterdir()) == ["step-000001", "step-000002"]
 
 
+def test_what_a_killed_process_left_is_ignored_and_removed(setting):
+    saved = setting.save(1)
+    left = saved.with_name(".step-000002.1.partial")
+    left.mkdir()
+    for file in saved.iterdir():
+        (left / file.name).write_bytes(file.read_bytes())
+    assert setting.checkpoints.latest() == saved
+    setting.save(3)
+    assert not left.exists()
+
+
 def test_the_manifest_covers_every_file(setting):
     saved = setting.save(1)
     manifest = json.loads((saved / "manifest.json").read_text())

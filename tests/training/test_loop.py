@@ -38,7 +38,9 @@ def test_the_micro_batch_changes_nothing(bench, events):
     curves = {}
     for size in (16, 4, "auto"):
         training = {"batch_size": 16, "micro_batch": size, "learning_rate": 3e-3}
-        trainer = bench.trainer(bench.materials(training=training, evaluation={"every": None, "samples": 0}), f"micro-{size}")
+        trainer = bench.trainer(
+            bench.materials(training=training, evaluation={"every": None, "samples": 0}), f"micro-{size}"
+        )
         trainer.fit()
         curves[size] = [(event["loss"], event["grad_norm"]) for event in events(trainer)]
     lengths = bench.materials().prepared.train.lengths
@@ -219,10 +221,11 @@ def test_a_constant_schedule_stays(bench, events):
 
 def test_oversampling_reaches_the_loop(bench, tmp_path, labelled_file):
     lines = labelled_file.read_text().splitlines()
+    flat = [line for line in lines if '"flat"' in line]
     uneven = tmp_path / "uneven.jsonl"
-    uneven.write_text("\n".join([line for line in lines if '"flat"' not in line] + [x for x in lines if '"flat"' in x][:6]))
-    split = {"test": 0.0, "validation": 0.0, "by": "random"}
-    materials = bench.materials(data={"train": str(uneven), "split": split, "balance": "oversample"}, training={"epochs": 1})
+    uneven.write_text("\n".join(line for line in lines if line not in flat[6:]))
+    data = {"train": str(uneven), "split": {"test": 0, "validation": 0, "by": "random"}, "balance": "oversample"}
+    materials = bench.materials(data=data, training={"epochs": 1})
     trainer = bench.trainer(materials)
     taken = Counter()
     collate = materials.task.collate
@@ -251,7 +254,8 @@ def test_early_stopping_waits_for_its_patience(bench, events):
     stopping = {"metric": "loss", "patience": 2}
     materials = bench.materials(training={"max_steps": 10, "early_stopping": stopping}, evaluation=EVERY_STEP)
     trainer = bench.trainer(materials)
-    scripted(trainer, [{"accuracy": 0.1 * n, "loss": loss} for n, loss in enumerate([3.0, 2.0, 2.5, 1.9, 2.0, 1.9, 0.1])])
+    losses = [3.0, 2.0, 2.5, 1.9, 2.0, 1.9, 0.1]
+    scripted(trainer, [{"accuracy": 0.1 * number, "loss": loss} for number, loss in enumerate(losses)])
     trainer.fit()
     assert [event["step"] for event in events(trainer)] == [1, 2, 3, 4, 5, 6]
     assert trainer.checkpoints.latest() == trainer.checkpoints.path(6), "the state it stopped in is kept"

@@ -21,12 +21,11 @@ def warned(bench):
     return warnings
 
 
-def rows(folder, *labels, ending=""):
-    words = "amber bridge candle dolphin engine forest garden harbour island jacket kettle lantern".split()
+def rows(folder, *labels):
+    words = ["amber", "bridge", "candle", "dolphin", "engine", "forest", "garden"]
     file = folder / "rows.jsonl"
     lines = [
-        {"text": f"{words[n % 12]} {words[n * 5 % 7]} {n * 7919}{ending}", "label": label}
-        for n, label in enumerate(labels)
+        {"text": f"{words[n % 7]} {words[n * 5 % 6]} {n * 7919}", "label": label} for n, label in enumerate(labels)
     ]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return {"train": str(file), "labels": sorted(set(labels)), "split": {"test": 0, "validation": 0, "by": "random"}}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luthier.cli.output import Json, RunFolder, console, emit, table
+from luthier.cli.output import Json, RunFolder, console, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,10 @@ def command(
         console().print("ask something; an empty line ends", style="dim")
     while (text := _ask(interactive)).strip():
         answers = {name: _answer(speaker, text) for name, speaker in speakers.items()}
-        emit({"text": text, **answers}, partial(_show, answers), as_json=as_json)
+        if as_json:
+            print(json.dumps({"text": text, **answers}, ensure_ascii=False), flush=True)  # a line for every question
+        else:
+            _show(answers, console())
 
 
 def _ask(interactive: bool) -> str:

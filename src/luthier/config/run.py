@@ -205,6 +205,12 @@ class EvaluationConfig(Part):
         "auto",
         description="Metric that picks the best checkpoint: loss or one of metrics; auto = the first that applies.",
     )
+    modes: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Ways of asking, the deciding one first: labels, generate, likelihood or head, as the task has "
+        "them; null = all of them.",
+    )
     few_shot: int = Field(6, ge=0, description="Examples in the prompt of the few-shot base; 0 = leave it out.")
     baselines: bool = Field(
         True, description="Score the majority class and TF-IDF with logistic regression beside the models."

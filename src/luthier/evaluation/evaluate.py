@@ -26,8 +26,21 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int | None], None]
 
 
-def _modes(task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
-    return task.modes(renderer.labels, answers=any(row.label is not None for row in rows))
+def _modes(config: RunConfig, task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+    """The task's ways of asking about such rows, or those of them that the configuration names.
+
+    Raises:
+        ConfigError: the task has no such way.
+    """
+    offered = task.modes(renderer.labels, answers=any(row.label is not None for row in rows))
+    wanted = config.evaluation.modes or offered
+    if unknown := [mode for mode in wanted if mode not in offered]:
+        raise ConfigError(
+            f"these rows cannot be asked about by '{unknown[0]}'",
+            where="evaluation.modes",
+            expected=f"some of {', '.join(offered)}",
+        )
+    return tuple(wanted)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class Judge:
     @property
     def modes(self) -> tuple[str, ...]:
         """The task's ways of asking about these rows."""
-        return _modes(self.task, self.renderer, self.rows)
+        return _modes(self.config, self.task, self.renderer, self.rows)
 
     def best_of(self, scores: Mapping[str, float]) -> tuple[str, float]:
         """The metric that picks the best checkpoint, and its score."""
@@ -133,7 +146,7 @@ class Examiner:
     @property
     def modes(self) -> tuple[str, ...]:
         """The task's ways of asking about these rows."""
-        return _modes(self.task, self.renderer, self.rows)
+        return _modes(self.config, self.task, self.renderer, self.rows)
 
     def answers(
         self, model: str, network: nn.Module, progress: Progress | None = None, *, renderer: Renderer | None = None

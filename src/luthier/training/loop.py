@@ -83,7 +83,9 @@ class Trainer:
     def _step(self) -> None:
         progress, started = self.session.progress, time.perf_counter()
         step = progress.step + 1
-        factor = self.schedule.factor(progress.step, self.total)
+        factor = self.schedule.factor(
+            step, self.total + 1
+        )  # so that neither the first nor the last step learns nothing
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         loss, norm, tokens = self.gradient(step)
