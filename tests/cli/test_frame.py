@@ -114,9 +114,9 @@ def test_debug_shows_the_traceback(boom, capsys, tmp_path, monkeypatch):
 
 
 def test_what_the_machine_refuses_is_not_a_bug(boom, capsys):
-    boom(PermissionError(errno.EACCES, "Permission denied", "/root/x"))
+    boom(PermissionError(errno.EACCES, "Permission denied", "/locked/x"))
     assert frame.run(["boom"]) == 1
-    assert capsys.readouterr().err == "error: Permission denied\n  where: /root/x\n"
+    assert capsys.readouterr().err == "error: Permission denied\n  where: /locked/x\n"
 
 
 @pytest.mark.parametrize(

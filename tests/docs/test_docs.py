@@ -93,6 +93,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(page, workshop):
     names: dict[str, object] = {}
     for number, (_, code) in enumerate(blocks(page, "python"), start=1):
         exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+    assert len(names) > 1, "the blocks define something besides the builtins"
 
 
 @pytest.mark.parametrize("text", yaml_blocks())

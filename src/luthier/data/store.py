@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +66,7 @@ def unpack(text: str) -> Example:
     return Conversation(tuple(Message(role, content) for role, content in turns), tuple(tools))
 
 
-class _ArrowWriter:
+class _ArrowWriter(ABC):
     """Writes an Arrow IPC file in batches; used in a `with` statement."""
 
     def __init__(self, path: Path, schema: Any) -> None:
@@ -80,9 +81,9 @@ class _ArrowWriter:
         arrays = [pa.array(values, kind) for values, kind in zip(columns, self._schema.types, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
 
+    @abstractmethod
     def flush(self) -> None:
         """Writes what is waiting."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
