@@ -60,9 +60,10 @@ def test_common_prefix_leaves_a_token_to_each():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(50, 600))
-def test_batches_cover_all_rows_within_the_tokens(lengths, tokens):
-    batches = batches_by_length(lengths, tokens)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(50, 600), st.integers(1, 9))
+def test_batches_cover_all_rows_within_the_tokens(lengths, tokens, rows):
+    batches = batches_by_length(lengths, tokens, rows)
+    assert max(map(len, batches)) <= rows
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= tokens
