@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int | None], None]
 
 
+def _offered(task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
+    return task.modes(renderer.labels, answers=any(row.label is not None for row in rows))
+
+
 def _modes(config: RunConfig, task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
     """The task's ways of asking about such rows, or those of them that the configuration names.
 
     Raises:
         ConfigError: the task has no such way.
     """
-    offered = task.modes(renderer.labels, answers=any(row.label is not None for row in rows))
+    offered = _offered(task, renderer, rows)
     wanted = config.evaluation.modes or offered
     if unknown := [mode for mode in wanted if mode not in offered]:
         raise ConfigError(
@@ -77,8 +81,11 @@ class Judge:
 
     def samples(self, network: nn.Module) -> list[dict[str, Any]]:
         """What the model says about the shown rows, in its own words where it has any."""
-        mode = "generate" if "generate" in self.modes else self.modes[0]
-        if not self.shown or mode == "likelihood":
+        if not self.shown:
+            return []
+        offered = _offered(self.task, self.renderer, self.shown)
+        mode = "generate" if "generate" in offered else offered[0]
+        if mode == "likelihood":
             return []
         return [
             {"prompt": p.text, "expected": p.expected, "answer": p.raw, "valid": p.parsed is not None}

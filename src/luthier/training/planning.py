@@ -6,10 +6,11 @@ place. Time is the sum of the run's parts, each measured on a sample of its own 
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def make_plan(materials: Materials, preparing: float, report: Report | None = No
         trainer = Trainer(session)
         training, longest = _training_seconds(trainer, say)
         watching = _watching_seconds(trainer, say)
-        judging = _judging_seconds(materials, trainer, say)
+        plan = _describe(session, longest)
+    del session, trainer, base  # as a run does, before it evaluates what was saved
+    gc.collect()
+    judging = _judging_seconds(materials, plan.steps, say)
     seconds = {
         "preparing": preparing,
         "loading": 2 * loading,  # once to train, once to evaluate what was saved
@@ -105,10 +109,12 @@ def make_plan(materials: Materials, preparing: float, report: Report | None = No
         "evaluating at the end": judging,
     }
     seconds["all"] = sum(seconds.values())
-    return _describe(session, longest, seconds)
+    rounded = {name: round(value, 1) for name, value in seconds.items()}
+    return replace(plan, seconds=rounded, memory_mb=peak_memory_mb())
 
 
-def _describe(session: Session, longest: tuple[int, int], seconds: dict[str, float]) -> Plan:
+def _describe(session: Session, longest: tuple[int, int]) -> Plan:
+    """All of the plan but time and memory."""
     materials, config, base = session.materials, session.materials.config, session.base
     prepared = materials.prepared
     splits = {name: getattr(prepared, name) for name in ("train", "validation", "test")}
@@ -128,8 +134,8 @@ def _describe(session: Session, longest: tuple[int, int], seconds: dict[str, flo
         steps=session.total_steps,
         batch_size=config.training.batch_size,
         longest_micro_batch=longest,
-        memory_mb=peak_memory_mb(),
-        seconds={name: round(value, 1) for name, value in seconds.items()},
+        memory_mb=0.0,
+        seconds={},
         device=str(base.device),
         dtype=str(base.dtype).removeprefix("torch."),
         dtype_reason=base.dtype_reason,
@@ -191,24 +197,26 @@ def _watching_seconds(trainer: Trainer, say: Callable[[str, int, int], None]) ->
     return times * scored + (times + 1) * shown
 
 
-def _judging_seconds(materials: Materials, trainer: Trainer, say: Callable[[str, int, int], None]) -> float:
-    """Seconds of asking base, few-shot base and tuned model about the test rows at the end."""
+def _judging_seconds(materials: Materials, steps: int, say: Callable[[str, int, int], None]) -> float:
+    """Seconds of asking base, few-shot base and tuned model about the test rows at the end, and of the baselines."""
     prepared = materials.prepared
     rows = prepared.test if len(prepared.test) else prepared.validation
     if not len(rows):
         return 0.0
     examiner = Examiner(materials.config, materials.task, materials.renderer, "test", rows, prepared.train)
     say("measuring the final evaluation", 0, 2)
-    plain = _scaled(rows, lambda some: examiner.sampled(some).answers("plan", trainer.network))
+    network = materials.method.apply(
+        materials.load_base(), peft_task=materials.task.peft_task, total_steps=steps
+    ).eval()
+    plain = _scaled(rows, lambda some: examiner.sampled(some).answers("plan", network))
     shown = examiner.few_shot_renderer() if materials.task.base_answers else None
     say("measuring the final evaluation", 1, 2)
-    shots = (
-        _scaled(rows, lambda some: examiner.sampled(some).answers("plan", trainer.network, renderer=shown))
-        if shown
-        else 0.0
-    )
+    shots = 0.0
+    if shown:
+        shots = _scaled(rows, lambda some: examiner.sampled(some).answers("plan", network, renderer=shown))
+    simple = _timed(examiner.baselines)[0]
     say("measuring the final evaluation", 2, 2)
-    return plain * (2 if materials.task.base_answers else 1) + shots
+    return plain * (2 if materials.task.base_answers else 1) + shots + simple
 
 
 def _scaled(rows: Sequence[TokenSequence], ask: Callable[[Sequence[TokenSequence]], object]) -> float:
