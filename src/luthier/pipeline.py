@@ -31,6 +31,8 @@ from luthier.recipes import Recipe, recipe, recipes
 from luthier.runs import Event, Run
 from luthier.runs.files import write_json
 from luthier.tasks import Prediction
+from luthier.training.devices import find_device
+from luthier.training.forecast import Forecast, make_forecast
 from luthier.training.loop import Trainer
 from luthier.training.planning import Plan, make_plan
 from luthier.training.record import describe, passport
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from luthier.export import Exported
 
 __all__ = [
+    "Forecast",
     "Plan",
     "Recipe",
     "Speaker",
@@ -48,6 +51,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "forecast",
     "inspect",
     "new",
     "plan",
@@ -101,6 +105,22 @@ def plan(config: Config, overrides: Sequence[str] = (), *, progress: Report | No
     started = time.perf_counter()
     materials = Materials.gather(read_config(config, overrides), progress)
     return make_plan(materials, time.perf_counter() - started, progress)
+
+
+def forecast(config: Config, device: str, overrides: Sequence[str] = (), *, progress: Report | None = None) -> Forecast:
+    """Whether a run fits another device and how long it takes there: estimated from published facts, not measured.
+
+    Args:
+        config: the configuration.
+        device: its name in `luthier.training.devices`, such as rtx4090 or cpu-16.
+        overrides: `key.path=value`.
+        progress: told (phase, done, total) while the data is prepared.
+
+    Raises:
+        ConfigError: nothing is known of that device.
+    """
+    known = find_device(device)  # before the data is prepared
+    return make_forecast(Materials.gather(read_config(config, overrides), progress), known)
 
 
 def inspect(

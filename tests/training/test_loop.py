@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from luthier.errors import Interrupted, TrainingError
-from luthier.tasks.causal_lm import CausalLm
 
 pytestmark = pytest.mark.integration
 
@@ -141,8 +140,8 @@ def test_killed_between_checkpoints_it_goes_back_and_tells_each_step_once(bench,
     whole.fit()
 
     first = bench.trainer(materials, "parts")
-    step = first._step
-    first._step = lambda: step() if first.session.progress.step < 5 else (_ for _ in ()).throw(KeyboardInterrupt())
+    step = first.step
+    first.step = lambda: step() if first.session.progress.step < 5 else (_ for _ in ()).throw(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         first.fit()
     second = bench.trainer(materials, "parts")
@@ -166,12 +165,13 @@ def test_a_loss_that_is_not_finite_touches_nothing(bench, weights, same, events,
     trainer = bench.trainer(materials)
     step3 = {materials.prepared.train[row].row_id for row in trainer.session.order.rows(3)}
     bad = sorted(step3)[3]
-    loss = CausalLm.loss
+    engine = trainer.session.choice.engine
+    loss = engine.loss
 
-    def poisoned(self, network, batch):
-        return loss(self, network, batch) * (value if bad in batch.row_ids else 1.0)
+    def poisoned(micro):
+        return loss(micro) * (value if bad in micro.batch.row_ids else 1.0)
 
-    monkeypatch.setattr(CausalLm, "loss", poisoned)
+    monkeypatch.setattr(engine, "loss", poisoned)
     before = {}
     gradient = trainer.gradient
 
@@ -293,13 +293,13 @@ def test_the_best_weights_by_the_named_metric_are_put_back(bench, weights, same,
         [{"accuracy": a, "loss": x} for a, x in [(0.2, 3.0), (0.9, 2.0), (0.5, 1.0), (0.9, 1.0), (0.3, 1.5)]],
     )
     seen = {}
-    step = trainer._step
+    step = trainer.step
 
     def watched():
         step()
         seen[trainer.session.progress.step] = weights(trainer)
 
-    trainer._step = watched
+    trainer.step = watched
     trainer.fit()
     assert same(weights(trainer), seen[expected])
     assert not same(weights(trainer), seen[5])

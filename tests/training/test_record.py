@@ -16,7 +16,7 @@ def test_the_record_of_a_run(bench):
     assert record["steps"] == 5
     assert (record["trainable"], record["parameters"]) == count_parameters(trainer.network)
     assert 0 < record["trainable"] < record["parameters"]
-    assert (record["device"], record["dtype"], record["engine"]) == ("cpu", "float32", "reference")
+    assert (record["device"], record["dtype"], record["engine"]) == ("cpu", "float32", "fast")
     assert record["dtype_reason"]
     assert record["engine_reason"]
     assert {"python", "luthier", "torch", "transformers", "peft"} <= record["versions"].keys()

@@ -1,4 +1,4 @@
-"""`luthier plan`: what a run will do, measured, without training."""
+"""`luthier plan`: what a run will do, measured here or estimated for another device, without training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from luthier.cli.output import Json, Overrides, emit, table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def command(
     config: Annotated[Path, typer.Argument(help="The run's YAML.")],
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="DEVICE",
+            help="Estimate for another device instead: rtx4090, a100-40, h100, l4, t4, m3-max, cpu-16, ...",
+        ),
+    ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
@@ -23,6 +32,11 @@ def command(
     from luthier import pipeline
     from luthier.cli.progress import progress_bar
 
+    if device is not None:
+        with progress_bar(enabled=not as_json) as progress:
+            forecast = pipeline.forecast(config, device, overrides or [], progress=progress).to_dict()
+        emit(forecast, lambda console: show_forecast(forecast, console), as_json=as_json)
+        return
     with progress_bar(enabled=not as_json) as progress:
         plan = pipeline.plan(config, overrides or [], progress=progress).to_dict()
     emit(plan, lambda console: show(plan, console), as_json=as_json)
@@ -44,15 +58,13 @@ def show(plan: Mapping[str, Any], console: Console) -> None:
         "trained": f"{plan['trainable']:,} of {plan['parameters']:,} parameters ({share:.2%})",
         "supervised": f"{plan['supervised']:,} tokens; the longest row has {plan['longest']}",
         "steps": f"{plan['steps']} of {plan['batch_size']} rows",
-        "memory": f"{plan['memory_mb']:,.0f} MB at the largest micro-batch ({rows} rows of {tokens} tokens), measured",
+        "memory": f"{plan['memory_mb']:,.0f} MB at the largest micro-batch ({rows} rows, {tokens:,} tokens), measured",
         "number type": f"{plan['dtype']} on {plan['device']}: {plan['dtype_reason']}",
         "engine": f"{plan['engine']}: {plan['engine_reason']}",
+        "kept": f"{plan['memory']}: {plan['memory_reason']}",
         "time": "about " + format_seconds(plan["seconds"]["all"]),
     }
-    facts_table = table("", "")
-    facts_table.show_header = False
-    for name, fact in facts.items():
-        facts_table.add_row(name, fact)
+    facts_table = _facts(facts)
     for name, seconds in plan["seconds"].items():
         if name != "all":
             facts_table.add_row("", f"{name} {format_seconds(seconds)}", style="dim")
@@ -61,3 +73,38 @@ def show(plan: Mapping[str, Any], console: Console) -> None:
         console.print(f"note: {note}", style="dim", soft_wrap=True)
     for warning in plan["warnings"]:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+
+def show_forecast(forecast: Mapping[str, Any], console: Console) -> None:
+    """The forecast as tables for people."""
+    from luthier.cli.progress import format_seconds
+
+    device, memory = forecast["device"], forecast["memory_mb"]
+    rows, tokens = forecast["micro_batch"]
+    needed = f"{memory['all'] / 1e3:.1f} GB of {forecast['room_mb'] / 1e3:.1f} GB"
+    facts = {
+        "fits": f"{'yes' if forecast['fits'] else 'NO'}: {needed} that may be filled ({device['memory_gb']:g} GB in all)",
+        "number type": f"{forecast['dtype']}: {forecast['dtype_reason']}",
+        "engine": forecast["engine"],
+        "micro-batch": f"at most {rows} rows of {tokens} tokens at once as configured",
+        "room for": f"{forecast['most_rows']} rows of {forecast['longest']} tokens at once (a step has "
+        f"{forecast['batch_size']})",
+        "training": f"about {format_seconds(3600 * forecast['training_hours'])} for {forecast['steps']} steps, "
+        f"{forecast['tokens']:,} tokens; limited by {forecast['bound']}",
+    }
+    facts_table = _facts(facts, title=f"{forecast['name']} on {device['title']}, estimated")
+    console.print(facts_table)
+    parts = table("memory", ">MB")
+    for name, megabytes in memory.items():
+        parts.add_row(name, f"{megabytes:,.0f}", style="bold" if name == "all" else None)
+    console.print(parts)
+    for assumption in forecast["assumptions"]:
+        console.print(assumption, style="dim", soft_wrap=True)
+
+
+def _facts(facts: Mapping[str, str], title: str | None = None) -> Table:
+    made = table("", "", title=title)
+    made.show_header = False
+    for name, fact in facts.items():
+        made.add_row(name, fact)
+    return made

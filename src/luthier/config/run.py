@@ -178,7 +178,16 @@ class TrainingConfig(Part):
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="Gradients are clipped to this norm; null = never.")
     seed: int = Field(42, description="Seed of initialisation, dropout and row order.")
-    engine: Literal["auto", "reference"] = Field("auto", description="Which training engine runs.")
+    engine: Literal["auto", "reference", "fast"] = Field(
+        "auto",
+        description="Which engine computes: fast (no padding, shared beginnings computed once, LoRA as one operation), "
+        "reference (the plain model), auto = fast wherever it gives the same numbers.",
+    )
+    memory: Literal["auto", "low", "balanced", "fast"] = Field(
+        "auto",
+        description="What is kept for the backward pass: low (whole layers are recomputed: a third slower), balanced "
+        "(cheap products are recomputed), fast (everything); auto = balanced, or low where memory is short.",
+    )
     checkpoint: CheckpointConfig = Field(default_factory=lambda: CheckpointConfig(), description="When work is saved.")
     early_stopping: EarlyStoppingConfig | None = Field(None, description="null = train to the end.")
 

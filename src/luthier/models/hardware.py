@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import platform
 import re
@@ -151,6 +152,16 @@ def peak_memory_mb() -> float:
     """The most memory this process has held since it began, in MB (resident; 1 MB = 1e6 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def give_back_memory() -> None:
+    """Hands freed memory back to the system.
+
+    glibc keeps what it freed in pieces between what is still used. Batches of many different lengths then make a
+    process grow by half its size over a hundred steps; with this call after every step it stays level, and no slower.
+    """
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
 
 
 class PeakMemory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from luthier.data.examples import Example
 from luthier.data.records import Batch, Encoded, TokenSequence
@@ -97,4 +97,22 @@ class Task(Protocol):
         progress: Callable[[int], None] | None = None,
     ) -> list[Prediction]:
         """Answers of a model, in the order of the rows; `progress` is told how many more rows are done."""
+        ...
+
+
+@runtime_checkable
+class LearnsTokens(Protocol):
+    """A task whose loss is the summed cross-entropy of tokens, each predicted from one hidden state."""
+
+    def predicted(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What is learned of a batch, int64 [n] each: row, position whose hidden state predicts, token to predict."""
+        ...
+
+
+@runtime_checkable
+class LearnsRows(Protocol):
+    """A task whose loss follows from one vector of logits a row."""
+
+    def loss_of(self, logits_bk: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Summed loss, float32."""
         ...

@@ -64,27 +64,31 @@ class CausalLm:
         """Summed cross-entropy of the supervised tokens."""
         return self._loss_by_row(network, batch)[0].sum()
 
-    def _loss_by_row(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The one place where labels are shifted: logits of a position predict the next one.
-
-        Logits are computed only from just before the batch's first supervised token on, and softmax only where a token
-        is supervised: the output layer is the largest one of a small model.
-        """
+    def predicted(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The one place where labels are shifted: the hidden state of a position predicts the next token."""
         import torch
+
+        rows_n, positions_n = torch.nonzero(batch.targets[:, 1:] >= 0, as_tuple=True)
+        return rows_n, positions_n, batch.targets[rows_n, positions_n + 1]
+
+    def _loss_by_row(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(summed loss, supervised tokens) of each row.
+
+        Logits are computed only from the first position on that predicts something, and softmax only where one does:
+        the output layer is the largest one of a small model.
+        """
         from torch.nn.functional import cross_entropy
 
         from luthier.models.inference import accepts
 
-        targets_bt = batch.targets
-        first = int((targets_bt >= 0).any(0).int().argmax())
-        n = targets_bt.shape[1] - max(first - 1, 0)
+        rows_n, positions_n, targets_n = self.predicted(batch)
+        b, t = batch.input_ids_bt.shape
+        n = t - int(positions_n.min()) if len(positions_n) else 1
         keep = {"logits_to_keep": n} if accepts(network, "logits_to_keep") else {}
         logits_bnv = network(batch.input_ids_bt, attention_mask=batch.attention_mask_bt, use_cache=False, **keep).logits
-        shifted_bn = targets_bt[:, -n:][:, 1:]
-        mask_bn = shifted_bn >= 0
-        losses = cross_entropy(logits_bnv[:, -n:-1][mask_bn].float(), shifted_bn[mask_bn], reduction="none")
-        rows = torch.arange(len(targets_bt), device=losses.device)[:, None].expand_as(mask_bn)[mask_bn]
-        return losses.new_zeros(len(targets_bt)).index_add(0, rows, losses), mask_bn.sum(1)
+        logits_nv = logits_bnv[rows_n, positions_n - t + logits_bnv.shape[1]].float()
+        losses_n = cross_entropy(logits_nv, targets_n, reduction="none")
+        return losses_n.new_zeros(b).index_add(0, rows_n, losses_n), rows_n.bincount(minlength=b)
 
     def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
         """Labels are scored and generated; answers are measured and generated; running text is measured."""

@@ -67,9 +67,12 @@ class SequenceClassification:
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Summed cross-entropy of the rows."""
+        return self.loss_of(network(batch.input_ids_bt, attention_mask=batch.attention_mask_bt).logits, batch)
+
+    def loss_of(self, logits_bk: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The same from the head's logits."""
         from torch.nn.functional import cross_entropy
 
-        logits_bk = network(batch.input_ids_bt, attention_mask=batch.attention_mask_bt).logits
         return cross_entropy(logits_bk.float(), batch.targets, reduction="sum")
 
     def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The reference engine: a plain loop on `accelerate`.
+"""The loop, on `accelerate`; what computes a loss is an engine.
 
 The loss of an optimiser step is the sum over its supervised tokens divided by their number in the whole step, so the
 result does not depend on how the step is cut into micro-batches.
@@ -16,9 +16,10 @@ from typing import Any
 
 from luthier import registry
 from luthier.config import share_to_steps
-from luthier.data.records import Batch
+from luthier.data.records import TokenSequence
 from luthier.errors import Interrupted, TrainingError
 from luthier.evaluation.evaluate import Judge
+from luthier.models.hardware import give_back_memory
 from luthier.training.checkpoints import Checkpoints
 from luthier.training.session import Session
 
@@ -68,7 +69,7 @@ class Trainer:
             self._show_samples()
         with stop_on_interrupt() as stop:
             while progress.step < self.total and not self._out_of_patience:
-                self._step()
+                self.step()
                 self._evaluate_and_save()
                 if stop.is_set():
                     self._save(best=False)
@@ -80,7 +81,8 @@ class Trainer:
         if self.checkpoints.best is not None and progress.best_step != progress.step:
             self.checkpoints.restore(self.checkpoints.best, self.network, self.materials.method)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """One optimiser step, told as an event."""
         progress, started = self.session.progress, time.perf_counter()
         step = progress.step + 1
         factor = self.schedule.factor(
@@ -114,28 +116,28 @@ class Trainer:
         Raises:
             TrainingError: the loss or the gradient is not finite; nothing was changed.
         """
-        order = self.session.order
-        batches = [self.batch(micro) for micro in order.micro_batches(order.rows(step))]
-        count = sum(batch.count for batch in batches)
+        engine = self.session.choice.engine
+        batches = engine.batches(self.rows(step))
+        count = sum(micro.batch.count for micro in batches)
         self.network.train()
         total = 0.0
-        for batch in batches:
-            loss = self.materials.task.loss(self.network, batch.to(self.accelerator.device)) / count
-            self._check(float(loss.detach()), step, batch.row_ids, "loss")
-            self.accelerator.backward(loss)
-            total += float(loss.detach())
+        with engine.running():
+            for micro in batches:
+                loss = engine.loss(micro) / count
+                self._check(float(loss.detach()), step, micro.batch.row_ids, "loss")
+                self.accelerator.backward(loss)
+                total += float(loss.detach())
         penalty = self.materials.method.penalty(self.network)
         if penalty is not None:
             self.accelerator.backward(penalty)
         norm = self._clip()
-        self._check(norm, step, [row for batch in batches for row in batch.row_ids], "gradient")
-        return total, norm, sum(int(batch.attention_mask_bt.sum()) for batch in batches)
+        self._check(norm, step, [row for micro in batches for row in micro.batch.row_ids], "gradient")
+        give_back_memory()
+        return total, norm, sum(int(micro.batch.attention_mask_bt.sum()) for micro in batches)
 
-    def batch(self, rows: Sequence[int]) -> Batch:
-        """A micro-batch by row numbers."""
-        materials = self.materials
-        chosen = [materials.prepared.train[row] for row in rows]
-        return materials.task.collate(chosen, materials.tokenizer.pad_token_id, materials.renderer.labels)
+    def rows(self, step: int) -> list[TokenSequence]:
+        """The rows of a step."""
+        return [self.materials.prepared.train[row] for row in self.session.order.rows(step)]
 
     def _clip(self) -> float:
         limit = self.config.max_grad_norm or math.inf

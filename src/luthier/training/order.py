@@ -48,17 +48,29 @@ def cheapest_batches(
     return batches[::-1]
 
 
+def micro_batches(lengths: Sequence[int], size: int | str) -> list[list[int]]:
+    """Indices of a step's rows in micro-batches of similar length, the longest first.
+
+    Args:
+        lengths: tokens of each row.
+        size: rows of a micro-batch, or "auto" = what is cheapest.
+    """
+    if size == "auto":
+        return cheapest_batches(lengths)
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return [order[start : start + int(size)] for start in range(0, len(order), int(size))]
+
+
 class Order:
     """The order of rows over a run.
 
-    Every epoch is a new random permutation; nothing but chance decides which rows share a step. Rows of a step are put
-    side by side by length only when it is cut into micro-batches, which changes nothing about the step's gradient.
+    Every epoch is a new random permutation; nothing but chance decides which rows share a step. How an engine cuts a
+    step into micro-batches changes nothing about its gradient.
 
     Args:
         lengths: tokens of every row.
         labels: label of every row, for balancing; None = no labels.
         batch_size: rows per optimiser step.
-        micro_batch: rows computed at once, or "auto" = as many as fit into a fixed number of tokens.
         balance: none | oversample (rows of rare labels repeat until all labels are equally many) |
             weighted (each epoch draws as many rows as there are, every label equally often).
         seed: seed of the permutations.
@@ -70,13 +82,11 @@ class Order:
         labels: Sequence[str | None] | None,
         *,
         batch_size: int,
-        micro_batch: int | str,
         balance: str,
         seed: int,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
-        self.micro_batch = micro_batch
         self.balance = balance if labels is not None and any(label is not None for label in labels) else "none"
         self.seed = seed
         self._codes = np.unique([str(label) for label in labels], return_inverse=True)[1] if labels else None
@@ -97,15 +107,6 @@ class Order:
         epoch, position = divmod(step - 1, self.steps_per_epoch)
         start = position * self.batch_size
         return [int(row) for row in self._cached_epoch(epoch)[start : start + self.batch_size]]
-
-    def micro_batches(self, rows: Sequence[int]) -> list[list[int]]:
-        """A step's rows in micro-batches of similar length, the longest first."""
-        lengths = [int(self.lengths[row]) for row in rows]
-        if self.micro_batch == "auto":
-            return [[rows[index] for index in batch] for batch in cheapest_batches(lengths)]
-        size = int(self.micro_batch)
-        order = sorted(range(len(rows)), key=lambda index: (-lengths[index], index))
-        return [[rows[index] for index in order[start : start + size]] for start in range(0, len(order), size)]
 
     @lru_cache(maxsize=2)  # noqa: B019 - an order lives as long as its run
     def _cached_epoch(self, epoch: int) -> npt.NDArray[np.int64]:

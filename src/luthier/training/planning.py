@@ -25,12 +25,15 @@ from luthier.models.hardware import peak_memory_mb
 from luthier.models.inference import common_prefix
 from luthier.runs import Run
 from luthier.training.loop import Trainer
-from luthier.training.record import ENGINE
+from luthier.training.record import describe_engine
 from luthier.training.session import Materials, Report, Session
 from luthier.training.warnings import warnings_for
 
 SAMPLE_STEPS = 4
 """Optimiser steps that are timed, spread over the range of lengths."""
+
+MEASURED_STEPS = 256
+"""Steps whose size is looked at, spread over the run."""
 
 SAMPLE_ROWS = 8
 """Rows that each way of evaluating is timed on."""
@@ -70,6 +73,8 @@ class Plan:
     dtype_reason: str
     engine: str
     engine_reason: str
+    memory: str
+    memory_reason: str
     notes: list[str]
     warnings: list[str]
 
@@ -139,38 +144,37 @@ def _describe(session: Session, longest: tuple[int, int]) -> Plan:
         device=str(base.device),
         dtype=str(base.dtype).removeprefix("torch."),
         dtype_reason=base.dtype_reason,
-        engine=ENGINE[0],
-        engine_reason=ENGINE[1],
+        **describe_engine(session.choice),
         notes=list(prepared.notes),
         warnings=warnings_for(session, parameters),
     )
 
 
 def _training_seconds(trainer: Trainer, say: Callable[[str, int, int], None]) -> tuple[float, tuple[int, int]]:
-    """(seconds of all steps, rows and tokens of the largest micro-batch).
+    """(seconds of all steps, rows and computed tokens of the largest micro-batch).
 
     The step with the largest micro-batch goes first: it warms up, and it sets the peak of memory together with the
     optimiser's state. Then steps across the range of sizes are timed, and a line through the origin and them
-    gives the seconds per padded token.
+    gives the seconds per computed token.
     """
-    order, total = trainer.session.order, trainer.total
-    padded = np.zeros(total)
+    engine, total = trainer.session.choice.engine, trainer.total
+    steps = np.unique(np.linspace(1, total, min(total, MEASURED_STEPS)).astype(int))
+    computed = np.zeros(len(steps))
     largest, longest_step, shape = 0, 1, (0, 0)
-    for step in range(1, total + 1):
-        micro_batches = order.micro_batches(order.rows(step))
-        sizes = [(len(rows), int(order.lengths[rows].max())) for rows in micro_batches]
-        padded[step - 1] = sum(rows * tokens for rows, tokens in sizes)
-        rows, tokens = max(sizes, key=lambda size: size[0] * size[1])
-        if rows * tokens > largest:
-            largest, longest_step, shape = rows * tokens, step, (rows, tokens)
+    for index, step in enumerate(steps):
+        micro_batches = engine.batches(trainer.rows(int(step)))
+        computed[index] = sum(micro.computed for micro in micro_batches)
+        micro = max(micro_batches, key=lambda micro: micro.computed)
+        if micro.computed > largest:
+            largest, longest_step, shape = micro.computed, int(step), (len(micro.batch.row_ids), micro.computed)
     _one_step(trainer, longest_step)
-    by_size = np.argsort(padded)
-    chosen = [int(by_size[int(q * (total - 1))]) + 1 for q in np.linspace(0.1, 0.9, min(SAMPLE_STEPS, total))]
+    by_size = np.argsort(computed)
+    chosen = [by_size[int(q * (len(steps) - 1))] for q in np.linspace(0.1, 0.9, min(SAMPLE_STEPS, len(steps)))]
     seconds = 0.0
-    for done, step in enumerate(chosen):
+    for done, index in enumerate(chosen):
         say("measuring training steps", done, len(chosen))
-        seconds += _timed(partial(_one_step, trainer, step))[0]
-    return seconds / padded[[step - 1 for step in chosen]].sum() * padded.sum(), shape
+        seconds += _timed(partial(_one_step, trainer, int(steps[index])))[0]
+    return seconds / computed[chosen].sum() * computed.mean() * total, shape
 
 
 def _one_step(trainer: Trainer, step: int) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from luthier.methods import count_parameters
 from luthier.models.digests import tokenizer_digest
 from luthier.models.hardware import describe_processor
+from luthier.training.engines import Choice
 from luthier.training.session import Materials, Session
 
 PACKAGES = ("luthier", "torch", "transformers", "peft", "accelerate", "safetensors", "scikit-learn", "numpy")
-ENGINE = ("reference", "it is the only engine of this version")
 
 
 def describe(session: Session) -> dict[str, Any]:
@@ -29,10 +29,19 @@ def describe(session: Session) -> dict[str, Any]:
         "device": str(base.device),
         "dtype": str(base.dtype).removeprefix("torch."),
         "dtype_reason": base.dtype_reason,
-        "engine": ENGINE[0],
-        "engine_reason": ENGINE[1],
+        **describe_engine(session.choice),
         "steps": session.total_steps,
         "notes": list(materials.prepared.notes),
+    }
+
+
+def describe_engine(choice: Choice) -> dict[str, Any]:
+    """Which engine runs and how much it keeps, with the reasons."""
+    return {
+        "engine": choice.engine.name,
+        "engine_reason": "; ".join([choice.reason, *choice.engine.notes]),
+        "memory": choice.memory,
+        "memory_reason": choice.memory_reason,
     }
 
 

@@ -19,6 +19,7 @@ from luthier.runs import EventLog, Run
 from luthier.runs.files import cache_folder
 from luthier.tasks import Task
 from luthier.training.checkpoints import Progress
+from luthier.training.engines import Choice, choose_engine
 from luthier.training.order import Order
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ class Materials:
     def load_base(self) -> BaseModel:
         """The base model in memory. A new classification head depends on the training's seed and nothing else."""
         import torch
+        from torch.utils import deterministic
 
         torch.manual_seed(self.config.training.seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        setattr(deterministic, "fill_uninitialized_memory", False)  # it writes NaN into every new tensor first
         return load_base(self.config.model, self.files, head=self.task.head, labels=self.renderer.labels)
 
 
@@ -86,6 +89,7 @@ class Session:
     Attributes:
         network: the base with the method applied.
         order: which rows each step takes.
+        choice: which engine computes, and why.
         events: where steps are told.
         progress: how far it has come.
     """
@@ -95,6 +99,7 @@ class Session:
     base: BaseModel
     network: nn.Module
     order: Order
+    choice: Choice
     events: EventLog
     progress: Progress = field(default_factory=Progress)
 
@@ -106,13 +111,12 @@ class Session:
             rows.lengths,
             rows.labels,
             batch_size=training.batch_size,
-            micro_batch=training.micro_batch,
             balance=materials.config.data.balance,
             seed=training.seed,
         )
         steps = order.total_steps(training.epochs, training.max_steps)
         network = materials.method.apply(base, peft_task=materials.task.peft_task, total_steps=steps)
-        return cls(materials, run, base, network, order, run.events)
+        return cls(materials, run, base, network, order, choose_engine(materials, network, base), run.events)
 
     @property
     def total_steps(self) -> int:

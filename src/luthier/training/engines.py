@@ -1,0 +1,179 @@
+"""The engines that compute the loss of a step: the plain one, and the choice between it and the fast one.
+
+Both give the same loss and gradients; only `Engine` is known to the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+
+from luthier.data.records import Batch, TokenSequence
+from luthier.methods import count_parameters
+from luthier.training.order import micro_batches
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from luthier.models.base import BaseModel
+    from luthier.training.session import Materials
+
+TRIAL_ROWS = 16
+"""Training rows the fast engine's trial takes its short rows from."""
+
+ROOMY = 0.7
+"""Share of the machine's memory that a run may take before it keeps less for the backward pass."""
+
+
+class MicroBatch(Protocol):
+    """Rows that are computed at once."""
+
+    @property
+    def batch(self) -> Batch:
+        """The rows as their task made them."""
+
+    @property
+    def computed(self) -> int:
+        """Tokens that go through the layers: padding counts, a shared beginning counts once."""
+
+
+class Engine(Protocol):
+    """Computes losses.
+
+    Attributes:
+        name: reference or fast.
+        notes: what it does not do in this run, and why.
+    """
+
+    name: str
+    notes: list[str]
+
+    def batches(self, rows: Sequence[TokenSequence]) -> Sequence[Any]:
+        """The rows of a step as micro-batches."""
+        ...
+
+    def running(self) -> AbstractContextManager[None]:
+        """Forward and backward passes belong inside."""
+        ...
+
+    def loss(self, batch: Any) -> torch.Tensor:
+        """Summed loss of a micro-batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A micro-batch of the reference engine."""
+
+    batch: Batch
+
+    @property
+    def computed(self) -> int:
+        """Real tokens and padding."""
+        return self.batch.input_ids_bt.numel()
+
+
+class ReferenceEngine:
+    """The model as it is, on padded rows of similar length."""
+
+    name = "reference"
+
+    def __init__(self, network: nn.Module, materials: Materials, device: torch.device, memory: str) -> None:
+        self.network, self.task, self.device = network, materials.task, device
+        self.pad_id, self.labels = materials.tokenizer.pad_token_id, materials.renderer.labels
+        self.micro_batch = materials.config.training.micro_batch
+        self.notes: list[str] = []
+        if memory == "low":
+            whole: Any = network
+            whole = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
+            whole.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def batches(self, rows: Sequence[TokenSequence]) -> list[Padded]:
+        """Rows of similar length, the longest first."""
+        indices = micro_batches([len(row.ids) for row in rows], self.micro_batch)
+        return [
+            Padded(self.task.collate([rows[index] for index in chosen], self.pad_id, self.labels).to(self.device))
+            for chosen in indices
+        ]
+
+    def running(self) -> AbstractContextManager[None]:
+        """Nothing is replaced."""
+        return nullcontext()
+
+    def loss(self, batch: Padded) -> torch.Tensor:
+        """The task's own loss."""
+        return self.task.loss(self.network, batch.batch)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine runs, and why; and how much it keeps for the backward pass."""
+
+    engine: Engine
+    reason: str
+    memory: str
+    memory_reason: str
+
+
+def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice:
+    """The engine a configuration asks for; `auto` is the fast one wherever it gives the same numbers.
+
+    Raises:
+        ModelError: the fast engine was asked for and does not support this run.
+    """
+    from luthier.training.fast.engine import FastEngine, unsupported
+
+    training, rows = materials.config.training, materials.prepared.train
+    memory, memory_reason = choose_memory(training.memory, network, base)
+    reason = "as configured"
+    if training.engine != "reference":
+        try:
+            fast = FastEngine(
+                network,
+                materials.task,
+                pad_id=materials.tokenizer.pad_token_id,
+                labels=materials.renderer.labels,
+                micro_batch=None if training.micro_batch == "auto" else training.micro_batch,
+                memory=memory,
+                device=base.device,
+                examples=[rows[index] for index in range(min(TRIAL_ROWS, len(rows)))],
+                dtype=base.dtype,
+            )
+            reason = "its loss and gradients were found equal to the plain model's on this network"
+            return Choice(fast, reason, memory, memory_reason)
+        except NotImplementedError as error:
+            if training.engine == "fast":
+                raise unsupported(error) from error
+            reason = f"the fast engine does not support this run: {error}"
+    return Choice(ReferenceEngine(network, materials, base.device, memory), reason, memory, memory_reason)
+
+
+def choose_memory(wanted: str, network: nn.Module, base: BaseModel) -> tuple[str, str]:
+    """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short."""
+    import torch
+
+    if wanted != "auto":
+        return wanted, "as configured"
+    trained, parameters = count_parameters(network)
+    needed = parameters * base.dtype.itemsize + trained * 16 + activation_bytes(network, base.dtype.itemsize)
+    free = torch.cuda.mem_get_info(base.device)[0] if base.device.type == "cuda" else psutil.virtual_memory().available
+    level = "balanced" if needed <= ROOMY * free else "low"
+    return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"
+
+
+def activation_bytes(network: Any, size: int) -> int:
+    """Rough size of what the layers keep for one micro-batch of the fast engine.
+
+    Per token and layer about twelve vectors of the hidden width and two of the inner width.
+    """
+    from luthier.training.fast.batch import TOKENS_AT_ONCE
+
+    config = network.config.get_text_config()
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    return int(TOKENS_AT_ONCE * layers * (12 * hidden + 2 * inner) * size)

@@ -1,0 +1,225 @@
+"""`luthier plan --on DEVICE`: whether a run fits a device that is not here, and how long it takes there.
+
+Estimated from shapes, published facts and the run's own data, whose lengths decide; nothing is measured. Sizes are
+those of `luthier.training.sizes`: o outputs of linear layers a token in all layers (for a Llama of L layers, hidden
+size h, inner size i, a values of queries and k of keys: o = L (2 h + 2 i + a + 2 k)), and s bytes a value.
+
+Memory, for n tokens in the largest micro-batch:
+
+- weights: s bytes a frozen one.
+- trained weights: 16 bytes each, in float32: itself, its gradient, two states of AdamW.
+- activations, what is kept for the backward pass. The outputs of linear layers are o values a token; about as many are
+  made of them on the way to the next layer (norms, rotations, products with the activation). `training.memory: fast`
+  and the reference engine keep both, 2 o s n; `balanced` makes most of the second half again, 1.4 o s n; `low` keeps
+  the input of every layer and the whole of one, (L h + 2 o / L) s n. Where s is not that of float32, the reference
+  engine keeps the input of every trained layer in float32 besides. No attention keeps a matrix of tokens by tokens.
+- working memory: the gradients of one layer's activations, 2 o s n / L.
+- logits: 2 s + 12 bytes for each supervised token and word of the vocabulary (logits, their copy, log-softmax and
+  gradients in float32).
+- pieces: memory that was freed in pieces too small for what comes next; a share of the activations.
+- framework: a CUDA context, or the process with its libraries.
+
+Time: a frozen weight of a linear layer costs 4 operations a token (forward, and the gradient of its input), a trained
+one 6; the output layer the same, for supervised tokens; attention 6 L h t^2 for a row of t tokens, twice that where
+tokens see both sides; `low` computes forward twice. All divided by the device's rate times `UTILISATION`; but never less than reading the frozen
+weights twice for every micro-batch takes at the memory's bandwidth, nor than starting the kernels of its layers takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from luthier.errors import ConfigError
+from luthier.training.devices import Device
+from luthier.training.order import Order, cheapest_batches
+from luthier.training.session import Materials
+from luthier.training.sizes import Sizes, sizes_without_weights
+
+ROOM = 0.7
+"""Share of a device's memory that a forecast may fill: the rest is for what it does not know."""
+
+UTILISATION = 0.4
+"""Share of the published rate that training is taken to reach."""
+
+FRAMEWORK_MB = 600.0
+"""A CUDA context with its kernels; on a CPU the process with torch and transformers (570 MB were measured)."""
+
+PIECES = {"cuda": 0.1, "mps": 0.1, "cpu": 0.8}
+"""Share of the activations that the allocator holds besides. On a CPU 60 to 80 % were measured with glibc's allocator;
+the share on a GPU is an assumption."""
+
+KEPT = {"fast": 2.0, "balanced": 1.4}
+"""Values kept for the backward pass, per output of a linear layer."""
+
+LAUNCH_SECONDS = {"cuda": 1e-3, "mps": 1e-3, "cpu": 0.0}
+"""Starting the kernels of a layer, forward and backward, takes at least so long, whatever they compute."""
+
+TRAINED_BYTES = 16
+"""A trained weight, its gradient and two states of AdamW, all float32."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run is expected to need on a device it was never seen on.
+
+    Attributes:
+        device: its published facts.
+        tokens: real ones, in all steps.
+        memory_mb: by part, for the largest micro-batch of the run as configured, and in all.
+        room_mb: what may be filled: `ROOM` of the device's memory.
+        fits: whether it does.
+        micro_batch: (rows, tokens of the longest) of that micro-batch.
+        most_rows: rows as long as the longest that fit at once, at most a whole step; 0 = not even one.
+        training_hours: all optimiser steps, without evaluation.
+        bound: what takes the time: computation or memory bandwidth.
+        assumptions: what was taken for granted, in words.
+    """
+
+    name: str
+    device: dict[str, Any]
+    engine: str
+    dtype: str
+    dtype_reason: str
+    parameters: int
+    trainable: int
+    steps: int
+    batch_size: int
+    tokens: int
+    longest: int
+    memory_mb: dict[str, float]
+    room_mb: float
+    fits: bool
+    micro_batch: tuple[int, int]
+    most_rows: int
+    training_hours: float
+    bound: str
+    assumptions: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The forecast as plain values."""
+        return asdict(self) | {"measured": False}
+
+
+def make_forecast(materials: Materials, device: Device) -> Forecast:
+    """Estimates a run on a device; no weight is loaded.
+
+    Args:
+        materials: from `Materials.gather`: the rows as tokens.
+        device: from `luthier.training.devices`.
+
+    Raises:
+        ConfigError: the device does not compute in `model.dtype`.
+        ModelError: the network cannot be built without its weights.
+    """
+    import torch
+
+    config, rows = materials.config, materials.prepared.train
+    dtype, reason = _dtype_there(config.model.dtype, device)
+    sizes = sizes_without_weights(materials, getattr(torch, dtype))
+    fast = config.training.engine != "reference"
+    share = fast and sizes.causal and not getattr(config.method, "dropout", 0.0)
+    work = count_work(config, materials.prepared, fast=fast, share=share)
+    room = ROOM * device.memory_gb * 1e3
+
+    def needed(level: str, rows: int, tokens: int, supervised: int) -> dict[str, float]:
+        return memory_mb(sizes, device, level, rows * tokens, rows * supervised)
+
+    level = _level(config.training.memory, fast, lambda level: needed(level, 1, *work.largest[:2])["all"] <= room)
+    memory = needed(level, 1, *work.largest[:2])
+    longest, learned = int(max(rows.lengths)), int(max(rows.supervised))
+    fitting = (n for n in range(config.training.batch_size, 0, -1) if needed(level, n, longest, learned)["all"] <= room)
+    seconds = training_seconds(sizes, device, level, work)
+    bound = max(seconds, key=lambda limit: seconds[limit])
+    return Forecast(
+        name=config.name,
+        device=device.to_dict(),
+        engine="fast" if fast else "reference",
+        memory=level,
+        dtype=sizes.dtype,
+        dtype_reason=reason if sizes.dtype == dtype else f"method {config.method.name} computes in it",
+        parameters=sizes.parameters,
+        trainable=sizes.trainable,
+        steps=work.steps,
+        batch_size=config.training.batch_size,
+        tokens=work.tokens,
+        computed=work.computed,
+        longest=longest,
+        memory_mb=memory,
+        room_mb=room,
+        fits=memory["all"] <= room,
+        micro_batch=(work.largest[2], work.largest[0]),
+        most_rows=next(fitting, 0),
+        training_hours=seconds[bound] / 3600,
+        bound=bound,
+        assumptions=_assumptions(device, fast),
+    )
+
+
+def _dtype_there(wanted: str, device: Device) -> tuple[str, str]:
+    dtype, reason = device.dtype if wanted == "auto" else (wanted, "as configured")
+    if dtype not in device.tflops:
+        raise ConfigError(
+            f"{device.title} does not compute in {dtype}",
+            where="model.dtype",
+            expected=f"auto or {' or '.join(device.tflops)}",
+        )
+    return dtype, reason
+
+
+def memory_mb(sizes: Sizes, device: Device, level: str, tokens: int, supervised: int) -> dict[str, float]:
+    """Memory by part and in all, in MB, for a micro-batch; see the top of this file.
+
+    Args:
+        sizes: of the network.
+        device: where it runs.
+        level: reference, or the fast engine's `training.memory`.
+        tokens: computed tokens of the micro-batch.
+        supervised: those of them that are learned.
+    """
+    s = sizes.value_bytes
+    layer = 2 * sizes.outputs / sizes.layers
+    logits = supervised * sizes.vocabulary
+    if level == "low":
+        kept = (sizes.layers * sizes.hidden + layer) * s
+    elif level == "reference":
+        kept = 2 * sizes.outputs * s + (4 * sizes.trained_inputs if s < 4 else 0)
+    else:
+        kept = KEPT[level] * sizes.outputs * s
+    if level != "reference":
+        logits = min(logits, CHUNK_NUMBERS)
+    values = {
+        "frozen weights": sizes.frozen_bytes,
+        "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
+        "activations": tokens * kept,
+        "working memory": tokens * layer * s,
+        "logits": logits * (2 * s + 12),
+        "pieces": PIECES[device.kind] * tokens * kept,
+    }
+    parts = {name: round(value / 1e6, 1) for name, value in values.items()} | {"framework": FRAMEWORK_MB}
+    return parts | {"all": round(sum(parts.values()), 1)}
+
+
+def training_seconds(sizes: Sizes, device: Device, level: str, work: Work) -> dict[str, float]:
+    """Seconds that each limit alone allows for all steps; the largest counts. See the top of this file."""
+    again = 2 if level == "low" else 0
+    products = work.computed * ((4 + again) * sizes.frozen_products + (6 + again) * sizes.trained_products)
+    output = 4 * work.supervised * sizes.vocabulary * sizes.hidden
+    attention = (6 if sizes.causal else 12) * sizes.layers * sizes.hidden * work.squares
+    rate = device.tflops[sizes.dtype] * 1e12 * UTILISATION
+    return {
+        "computation": (products + output + attention) / rate,
+        "memory bandwidth": 2 * work.micro_batches * sizes.frozen_bytes / (device.bandwidth_gb_s * 1e9),
+        "starting kernels": work.micro_batches * sizes.layers * LAUNCH_SECONDS[device.kind],
+    }
+
+
+def _assumptions(device: Device) -> list[str]:
+    context = "the process with its libraries" if device.kind == "cpu" else "the device's context and kernels"
+    return [
+        f"estimate: nothing was measured on this device; its facts are from: {device.source}",
+        f"{UTILISATION:.0%} of the published rate is reached; evaluation is not in the time",
+        f"{FRAMEWORK_MB / 1e3:g} GB for {context}; a run fits when it fills at most {ROOM:.0%} of the memory",
+    ]
