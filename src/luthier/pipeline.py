@@ -35,6 +35,7 @@ from luthier.training.devices import find_device
 from luthier.training.forecast import Forecast, make_forecast
 from luthier.training.loop import Trainer
 from luthier.training.planning import Plan, make_plan
+from luthier.training.race import Race, run_race
 from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Report, Session
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Forecast",
     "Plan",
+    "Race",
     "Recipe",
     "Speaker",
     "TrainedRun",
@@ -57,6 +59,7 @@ __all__ = [
     "plan",
     "predict",
     "prepare",
+    "race",
     "recipe",
     "recipes",
     "report",
@@ -121,6 +124,21 @@ def forecast(config: Config, device: str, overrides: Sequence[str] = (), *, prog
     """
     known = find_device(device)  # before the data is prepared
     return make_forecast(Materials.gather(read_config(config, overrides), progress), known)
+
+
+def race(config: Config, overrides: Sequence[str] = (), *, seconds: float = 60, progress: Report | None = None) -> Race:
+    """The run's own rows and model on Luthier and on the stock Trainer of `transformers` with `peft`, in turns.
+
+    Args:
+        config: the configuration.
+        overrides: `key.path=value`.
+        seconds: training time of each; loading is not counted.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: the stock Trainer cannot train this method or task.
+    """
+    return run_race(Materials.gather(read_config(config, overrides), progress), seconds, progress)
 
 
 def inspect(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from luthier.cli.frame import run
+from luthier.config import load_config
 from luthier.methods.lora import Lora
 from luthier.runs import read_events
 
@@ -120,6 +121,50 @@ def test_plan_writes_nothing(settings, document, shown, tmp_path):
     assert "warning: training.learning_rate is 0.01" in text
     assert "measured" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_plan_for_another_device_loads_no_weights(settings, document, shown, refused, monkeypatch):
+    from luthier.training.session import Materials
+
+    config = settings(model={"dtype": "auto"})
+    monkeypatch.setattr(Materials, "load_base", lambda self: pytest.fail("the base was loaded"))
+    forecast = document("plan", config, "--on", "rtx4060-8")
+    assert forecast["fits"] is True
+    assert forecast["measured"] is False
+    assert forecast["device"]["memory_gb"] == 8
+    assert forecast["dtype"] == "bfloat16"
+    assert forecast["memory_mb"]["all"] > forecast["memory_mb"]["framework"]
+    text = shown("plan", config, "--on", "t4")
+    for words in ("fits", "yes: about", "float32", "estimate: nothing was measured on this device", "data sheet"):
+        assert words in text
+    code, message = refused("plan", config, "--on", "rtx-4090")
+    assert code == 2
+    assert "did you mean 'rtx4090'?" in message
+
+
+def test_race(settings, document, shown, refused, monkeypatch):
+    """The table from given turns; the turns themselves are tested where they are run."""
+    from luthier.training import race
+
+    seconds = {"luthier": 0.5, "trainer": 1.0}
+
+    def turn(job, folder):
+        name = job["contestant"]
+        assert job["seconds"] == 2.0
+        assert load_config(job["config"]).training.checkpoint.every is None
+        return race.Turn(name, [f"as {name}"], [2.0, 1.5], [9.0, seconds[name]], [8, 8], [90, 80], 1.0, 200.0, False)
+
+    monkeypatch.setattr(race, "_turn", turn)
+    found = document("race", settings(), "--seconds", "4")
+    assert (found["speed_ratio"], found["largest_difference"]) == (2.0, 0.0)
+    assert found["luthier"]["rows_per_second"] == 16.0
+    assert [at["step"] for at in found["losses"]] == [1, 2]
+    text = shown("race", settings(), "--seconds", "4")
+    for words in ("rows/s", "16.00", "2.00x", "1.00x", "loss at equal steps", "as trainer", "loading"):
+        assert words in text
+    code, message = refused("race", settings(method={"name": "full"}))
+    assert code == 2
+    assert "cannot race" in message
 
 
 def test_inspect(settings, document, shown):

@@ -29,6 +29,7 @@ COMMANDS = (
     "new",
     "recipes",
     "plan",
+    "race",
     "inspect",
     "train",
     "evaluate",

@@ -81,16 +81,17 @@ def show_forecast(forecast: Mapping[str, Any], console: Console) -> None:
 
     device, memory = forecast["device"], forecast["memory_mb"]
     rows, tokens = forecast["micro_batch"]
-    needed = f"{memory['all'] / 1e3:.1f} GB of {forecast['room_mb'] / 1e3:.1f} GB"
+    fits = "yes" if forecast["fits"] else "NO"
+    needed, room = f"{memory['all'] / 1e3:.1f} GB", f"{forecast['room_mb'] / 1e3:.1f} of {device['memory_gb']:g} GB"
+    duration = format_seconds(3600 * forecast["training_hours"])
     facts = {
-        "fits": f"{'yes' if forecast['fits'] else 'NO'}: {needed} that may be filled ({device['memory_gb']:g} GB in all)",
+        "fits": f"{fits}: about {needed} with memory: {forecast['memory']}; {room} may be filled",
+        "micro-batch": f"{rows} rows with {tokens:,} computed tokens at most, as configured",
+        "room for": f"{forecast['most_rows']} rows of {forecast['longest']} tokens, of {forecast['batch_size']} a step",
         "number type": f"{forecast['dtype']}: {forecast['dtype_reason']}",
         "engine": forecast["engine"],
-        "micro-batch": f"at most {rows} rows of {tokens} tokens at once as configured",
-        "room for": f"{forecast['most_rows']} rows of {forecast['longest']} tokens at once (a step has "
-        f"{forecast['batch_size']})",
-        "training": f"about {format_seconds(3600 * forecast['training_hours'])} for {forecast['steps']} steps, "
-        f"{forecast['tokens']:,} tokens; limited by {forecast['bound']}",
+        "steps": f"{forecast['steps']:,} with {forecast['tokens']:,} tokens, {forecast['computed']:,} computed",
+        "training": f"about {duration}; what limits it: {forecast['bound']}",
     }
     facts_table = _facts(facts, title=f"{forecast['name']} on {device['title']}, estimated")
     console.print(facts_table)

@@ -15,28 +15,27 @@ Memory, for n tokens in the largest micro-batch:
   engine keeps the input of every trained layer in float32 besides. No attention keeps a matrix of tokens by tokens.
 - working memory: the gradients of one layer's activations, 2 o s n / L.
 - logits: 2 s + 12 bytes for each supervised token and word of the vocabulary (logits, their copy, log-softmax and
-  gradients in float32).
+  gradients in float32); the fast engine has at most 8 million at once.
 - pieces: memory that was freed in pieces too small for what comes next; a share of the activations.
 - framework: a CUDA context, or the process with its libraries.
 
 Time: a frozen weight of a linear layer costs 4 operations a token (forward, and the gradient of its input), a trained
 one 6; the output layer the same, for supervised tokens; attention 6 L h t^2 for a row of t tokens, twice that where
-tokens see both sides; `low` computes forward twice. All divided by the device's rate times `UTILISATION`; but never less than reading the frozen
-weights twice for every micro-batch takes at the memory's bandwidth, nor than starting the kernels of its layers takes.
+tokens see both sides; `low` computes forward twice. All divided by the device's rate times `UTILISATION`; but never
+less than reading the frozen weights twice for every micro-batch takes at the memory's bandwidth, nor than starting the
+kernels of its layers takes.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from luthier.errors import ConfigError
 from luthier.training.devices import Device
-from luthier.training.order import Order, cheapest_batches
 from luthier.training.session import Materials
 from luthier.training.sizes import Sizes, sizes_without_weights
+from luthier.training.work import Work, count_work
 
 ROOM = 0.7
 """Share of a device's memory that a forecast may fill: the rest is for what it does not know."""
@@ -47,15 +46,20 @@ UTILISATION = 0.4
 FRAMEWORK_MB = 600.0
 """A CUDA context with its kernels; on a CPU the process with torch and transformers (570 MB were measured)."""
 
-PIECES = {"cuda": 0.1, "mps": 0.1, "cpu": 0.8}
-"""Share of the activations that the allocator holds besides. On a CPU 60 to 80 % were measured with glibc's allocator;
-the share on a GPU is an assumption."""
+PIECES = {"reference": 0.8, "fast": 0.4}
+"""Share of the activations that the allocator holds besides, on a CPU: measured by engine, with glibc's allocator."""
+
+PIECES_GPU = 0.1
+"""The same on a GPU: an assumption."""
 
 KEPT = {"fast": 2.0, "balanced": 1.4}
 """Values kept for the backward pass, per output of a linear layer."""
 
 LAUNCH_SECONDS = {"cuda": 1e-3, "mps": 1e-3, "cpu": 0.0}
 """Starting the kernels of a layer, forward and backward, takes at least so long, whatever they compute."""
+
+LOGITS_AT_ONCE = 8_000_000
+"""Most logits that the fast engine holds."""
 
 TRAINED_BYTES = 16
 """A trained weight, its gradient and two states of AdamW, all float32."""
@@ -67,20 +71,23 @@ class Forecast:
 
     Attributes:
         device: its published facts.
+        memory: level of `training.memory`; `auto` is balanced where that fits, else low.
         tokens: real ones, in all steps.
+        computed: tokens that go through the layers: padding counts, a shared beginning counts once.
         memory_mb: by part, for the largest micro-batch of the run as configured, and in all.
         room_mb: what may be filled: `ROOM` of the device's memory.
         fits: whether it does.
-        micro_batch: (rows, tokens of the longest) of that micro-batch.
+        micro_batch: (rows, computed tokens) of that micro-batch.
         most_rows: rows as long as the longest that fit at once, at most a whole step; 0 = not even one.
         training_hours: all optimiser steps, without evaluation.
-        bound: what takes the time: computation or memory bandwidth.
+        bound: what takes the time: computation, memory bandwidth or starting kernels.
         assumptions: what was taken for granted, in words.
     """
 
     name: str
     device: dict[str, Any]
     engine: str
+    memory: str
     dtype: str
     dtype_reason: str
     parameters: int
@@ -88,6 +95,7 @@ class Forecast:
     steps: int
     batch_size: int
     tokens: int
+    computed: int
     longest: int
     memory_mb: dict[str, float]
     room_mb: float
@@ -120,24 +128,20 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
     dtype, reason = _dtype_there(config.model.dtype, device)
     sizes = sizes_without_weights(materials, getattr(torch, dtype))
     fast = config.training.engine != "reference"
-    share = fast and sizes.causal and not getattr(config.method, "dropout", 0.0)
+    share = sizes.causal and not getattr(config.method, "dropout", 0.0)
     work = count_work(config, materials.prepared, fast=fast, share=share)
     room = ROOM * device.memory_gb * 1e3
-
-    def needed(level: str, rows: int, tokens: int, supervised: int) -> dict[str, float]:
-        return memory_mb(sizes, device, level, rows * tokens, rows * supervised)
-
-    level = _level(config.training.memory, fast, lambda level: needed(level, 1, *work.largest[:2])["all"] <= room)
-    memory = needed(level, 1, *work.largest[:2])
-    longest, learned = int(max(rows.lengths)), int(max(rows.supervised))
-    fitting = (n for n in range(config.training.batch_size, 0, -1) if needed(level, n, longest, learned)["all"] <= room)
-    seconds = training_seconds(sizes, device, level, work)
+    tokens, supervised, count = work.largest
+    case = Case(sizes, device, fast, "balanced" if config.training.memory == "auto" else config.training.memory)
+    if config.training.memory == "auto" and case.memory_mb(tokens, supervised)["all"] > room:
+        case = replace(case, level="low")
+    memory, seconds = case.memory_mb(tokens, supervised), case.seconds(work)
     bound = max(seconds, key=lambda limit: seconds[limit])
     return Forecast(
         name=config.name,
         device=device.to_dict(),
         engine="fast" if fast else "reference",
-        memory=level,
+        memory=case.level,
         dtype=sizes.dtype,
         dtype_reason=reason if sizes.dtype == dtype else f"method {config.method.name} computes in it",
         parameters=sizes.parameters,
@@ -146,12 +150,12 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
         batch_size=config.training.batch_size,
         tokens=work.tokens,
         computed=work.computed,
-        longest=longest,
+        longest=int(max(rows.lengths)),
         memory_mb=memory,
         room_mb=room,
         fits=memory["all"] <= room,
-        micro_batch=(work.largest[2], work.largest[0]),
-        most_rows=next(fitting, 0),
+        micro_batch=(count, tokens),
+        most_rows=case.most_rows(config.training.batch_size, max(rows.lengths), max(rows.supervised), room),
         training_hours=seconds[bound] / 3600,
         bound=bound,
         assumptions=_assumptions(device, fast),
@@ -169,57 +173,76 @@ def _dtype_there(wanted: str, device: Device) -> tuple[str, str]:
     return dtype, reason
 
 
-def memory_mb(sizes: Sizes, device: Device, level: str, tokens: int, supervised: int) -> dict[str, float]:
-    """Memory by part and in all, in MB, for a micro-batch; see the top of this file.
+@dataclass(frozen=True)
+class Case:
+    """A network on a device; the formulas stand at the top of this file.
 
-    Args:
-        sizes: of the network.
-        device: where it runs.
-        level: reference, or the fast engine's `training.memory`.
-        tokens: computed tokens of the micro-batch.
-        supervised: those of them that are learned.
+    Attributes:
+        fast: the fast engine, or the reference engine.
+        level: low, balanced or fast, as in `training.memory`.
     """
-    s = sizes.value_bytes
-    layer = 2 * sizes.outputs / sizes.layers
-    logits = supervised * sizes.vocabulary
-    if level == "low":
-        kept = (sizes.layers * sizes.hidden + layer) * s
-    elif level == "reference":
-        kept = 2 * sizes.outputs * s + (4 * sizes.trained_inputs if s < 4 else 0)
-    else:
-        kept = KEPT[level] * sizes.outputs * s
-    if level != "reference":
-        logits = min(logits, CHUNK_NUMBERS)
-    values = {
-        "frozen weights": sizes.frozen_bytes,
-        "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
-        "activations": tokens * kept,
-        "working memory": tokens * layer * s,
-        "logits": logits * (2 * s + 12),
-        "pieces": PIECES[device.kind] * tokens * kept,
-    }
-    parts = {name: round(value / 1e6, 1) for name, value in values.items()} | {"framework": FRAMEWORK_MB}
-    return parts | {"all": round(sum(parts.values()), 1)}
+
+    sizes: Sizes
+    device: Device
+    fast: bool
+    level: str
+
+    def memory_mb(self, tokens: int, supervised: int) -> dict[str, float]:
+        """Memory by part and in all, in MB.
+
+        Args:
+            tokens: computed tokens of a micro-batch.
+            supervised: those of them that are learned.
+        """
+        sizes, s = self.sizes, self.sizes.value_bytes
+        logits = supervised * sizes.vocabulary
+        kept = tokens * self._kept_bytes()
+        pieces = PIECES["fast" if self.fast else "reference"] if self.device.kind == "cpu" else PIECES_GPU
+        values = {
+            "frozen weights": sizes.frozen_bytes,
+            "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
+            "activations": kept,
+            "working memory": tokens * 2 * s * sizes.outputs / sizes.layers,
+            "logits": (min(logits, LOGITS_AT_ONCE) if self.fast else logits) * (2 * s + 12),
+            "pieces": pieces * kept,
+        }
+        parts = {name: round(value / 1e6, 1) for name, value in values.items()} | {"framework": FRAMEWORK_MB}
+        return parts | {"all": round(sum(parts.values()), 1)}
+
+    def _kept_bytes(self) -> float:
+        """What a token keeps for the backward pass."""
+        sizes, s = self.sizes, self.sizes.value_bytes
+        if self.level == "low":
+            return (sizes.layers * sizes.hidden + 2 * sizes.outputs / sizes.layers) * s
+        if self.fast:
+            return KEPT[self.level] * sizes.outputs * s
+        return KEPT["fast"] * sizes.outputs * s + (4 * sizes.trained_inputs if s < 4 else 0)
+
+    def most_rows(self, batch_size: int, tokens: int, supervised: int, room: float) -> int:
+        """Most rows of so many tokens that fit at once, up to a whole step."""
+        sizes = range(batch_size, 0, -1)
+        return next((n for n in sizes if self.memory_mb(n * tokens, n * supervised)["all"] <= room), 0)
+
+    def seconds(self, work: Work) -> dict[str, float]:
+        """Seconds of all steps by what limits them; the largest counts."""
+        sizes, again = self.sizes, 2 if self.level == "low" else 0
+        products = work.computed * ((4 + again) * sizes.frozen_products + (6 + again) * sizes.trained_products)
+        output = 4 * work.supervised * sizes.vocabulary * sizes.hidden
+        attention = (6 if sizes.causal else 12) * sizes.layers * sizes.hidden * work.squares
+        rate = self.device.tflops[sizes.dtype] * 1e12 * UTILISATION
+        return {
+            "computation": (products + output + attention) / rate,
+            "memory bandwidth": 2 * work.micro_batches * sizes.frozen_bytes / (self.device.bandwidth_gb_s * 1e9),
+            "starting kernels": work.micro_batches * sizes.layers * LAUNCH_SECONDS[self.device.kind],
+        }
 
 
-def training_seconds(sizes: Sizes, device: Device, level: str, work: Work) -> dict[str, float]:
-    """Seconds that each limit alone allows for all steps; the largest counts. See the top of this file."""
-    again = 2 if level == "low" else 0
-    products = work.computed * ((4 + again) * sizes.frozen_products + (6 + again) * sizes.trained_products)
-    output = 4 * work.supervised * sizes.vocabulary * sizes.hidden
-    attention = (6 if sizes.causal else 12) * sizes.layers * sizes.hidden * work.squares
-    rate = device.tflops[sizes.dtype] * 1e12 * UTILISATION
-    return {
-        "computation": (products + output + attention) / rate,
-        "memory bandwidth": 2 * work.micro_batches * sizes.frozen_bytes / (device.bandwidth_gb_s * 1e9),
-        "starting kernels": work.micro_batches * sizes.layers * LAUNCH_SECONDS[device.kind],
-    }
-
-
-def _assumptions(device: Device) -> list[str]:
+def _assumptions(device: Device, fast: bool) -> list[str]:
     context = "the process with its libraries" if device.kind == "cpu" else "the device's context and kernels"
+    engine = ["the fast engine is taken to support this network: that is tried where it runs"] if fast else []
     return [
         f"estimate: nothing was measured on this device; its facts are from: {device.source}",
         f"{UTILISATION:.0%} of the published rate is reached; evaluation is not in the time",
         f"{FRAMEWORK_MB / 1e3:g} GB for {context}; a run fits when it fills at most {ROOM:.0%} of the memory",
+        *engine,
     ]

@@ -7,7 +7,6 @@ memory and a few seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import ModelError

@@ -59,7 +59,9 @@ def count_work(config: RunConfig, prepared: Prepared, *, fast: bool, share: bool
     batches = [batch for step in sampled for batch in cut([rows[row] for row in order.rows(step)], size, share)]
     lengths = np.concatenate([[len(row.ids) for row in batch] for _, batch in batches]).astype(np.int64)
     supervised = [sum(row.supervised_count for row in batch) for _, batch in batches]
-    scale = total / len(sampled)
+    epochs, rest = divmod(total, order.steps_per_epoch)
+    every = epochs * order.rows_per_epoch + min(rest * training.batch_size, order.rows_per_epoch)
+    scale = every / len(lengths)  # by rows, not steps: the last step of an epoch may be small
     return Work(
         steps=total,
         tokens=round(int(lengths.sum()) * scale),

@@ -28,26 +28,27 @@ NAME = "luthier_flat"
 BLOCK = 512
 """Queries of a segment that share a mask: masks have at most this many rows."""
 
-Index = torch.Tensor
+Index = torch.Tensor | slice
 
 
 @dataclass(frozen=True)
 class Group:
-    """Segments of one depth and similar length, side by side.
+    """Segments below the same nodes and of similar length, side by side.
 
     Attributes:
-        queries: flat index of every query, [n * s]; padded places repeat the segment's first token.
-        keys: flat index of every key, [n * k].
+        own: flat index of every token, [n * s]; padded places repeat the segment's first token. A slice where the
+            segments stand side by side as they are.
+        above: flat index of the tokens above, [p].
         real: places of [n * s] that are no padding; None when all are.
         size: (n, s, p).
         lengths_n: tokens of each segment.
     """
 
-    queries: Index
-    keys: Index
-    real: Index | None
+    own: Index
+    above: torch.Tensor
+    real: torch.Tensor | None
     size: tuple[int, int, int]
-    lengths_n: Index
+    lengths_n: torch.Tensor
 
 
 @dataclass
@@ -67,12 +68,12 @@ class FlatAttention:
     @classmethod
     def of(cls, layout: Layout, device: torch.device) -> FlatAttention:
         """Groups the segments of a layout."""
-        by_depth: dict[int, list[Segment]] = defaultdict(list)
+        by_nodes: dict[tuple[tuple[int, int], ...], list[Segment]] = defaultdict(list)
         for segment in layout.segments:
-            by_depth[segment.depth].append(segment)
+            by_nodes[segment.above].append(segment)
         groups = [
-            _group([segments[index] for index in chosen], device)
-            for segments in by_depth.values()
+            _group([segments[index] for index in sorted(chosen)], device)
+            for segments in by_nodes.values()
             for chosen in cheapest_batches([segment.length for segment in segments])
         ]
         return cls(groups, len(layout.tokens_t))
@@ -80,21 +81,19 @@ class FlatAttention:
 
 def _group(segments: list[Segment], device: torch.device) -> Group:
     n, s, p = len(segments), max(segment.length for segment in segments), segments[0].depth
-    queries, keys = np.empty((n, s), np.int64), np.empty((n, p + s), np.int64)
-    for index, segment in enumerate(segments):
-        queries[index], keys[index] = segment.start, segment.start
-        queries[index, : segment.length] = np.arange(segment.start, segment.start + segment.length)
-        keys[index, : len(segment.keys)] = segment.keys
-    lengths = np.array([segment.length for segment in segments])
-    real = None
-    if (lengths != s).any():
-        real = torch.from_numpy(np.flatnonzero((np.arange(s) < lengths[:, None]).ravel())).to(device)
+    starts_n1 = np.array([[segment.start] for segment in segments])
+    lengths_n1 = np.array([[segment.length] for segment in segments])
+    places_s = np.arange(s)
+    own = torch.from_numpy(np.where(places_s < lengths_n1, starts_n1 + places_s, starts_n1).ravel()).to(device)
+    first = segments[0].start
+    whole = bool((lengths_n1 == s).all())
+    apart = not whole or bool((starts_n1.ravel() != first + s * np.arange(n)).any())
     return Group(
-        torch.from_numpy(queries.ravel()).to(device),
-        torch.from_numpy(keys.ravel()).to(device),
-        real,
+        own if apart else slice(first, first + n * s),
+        torch.from_numpy(segments[0].keys[:p]).to(device),
+        None if whole else torch.from_numpy(np.flatnonzero((places_s < lengths_n1).ravel())).to(device),
         (n, s, p),
-        torch.from_numpy(lengths).to(device),
+        torch.from_numpy(lengths_n1.ravel()).to(device),
     )
 
 
@@ -193,12 +192,26 @@ def _mask_of_lengths(group: Group, how: _How, like: torch.Tensor) -> torch.Tenso
 
 def _additive(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     # A finite number: a padded query may see nothing at all, and its output is thrown away.
-    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(hidden, -1e30)
+    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(
+        hidden, max(-1e30, torch.finfo(like.dtype).min)
+    )
 
 
-def _side_by_side(flat_thd: torch.Tensor, index: Index, n: int) -> torch.Tensor:
-    """Rows of a flat tensor as [n, h, s, d]."""
-    return flat_thd.index_select(0, index).view(n, -1, *flat_thd.shape[1:]).transpose(1, 2)
+def _side_by_side(flat_thd: torch.Tensor, group: Group) -> torch.Tensor:
+    """A group's own rows of a flat tensor, as [n, h, s, d]."""
+    n, s, _ = group.size
+    rows = flat_thd[group.own] if isinstance(group.own, slice) else flat_thd.index_select(0, group.own)
+    return rows.view(n, s, *flat_thd.shape[1:]).transpose(1, 2)
+
+
+def _with_above(flat_thd: torch.Tensor, group: Group) -> torch.Tensor:
+    """The same behind the rows of the tokens above, as [n, h, k, d]."""
+    own = _side_by_side(flat_thd, group)
+    n, _, p = group.size
+    if not p:
+        return own
+    above_1hpd = flat_thd.index_select(0, group.above).transpose(0, 1)[None]
+    return torch.cat([above_1hpd.expand(n, -1, -1, -1), own], 2)
 
 
 class _Fused(torch.autograd.Function):
@@ -211,7 +224,7 @@ class _Fused(torch.autograd.Function):
         out_thd = q_thd.new_empty(q_thd.shape)
         sums = []
         for group in groups:
-            q, k, v = _gathered(group, q_thd, k_tgd, v_tgd)
+            q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
             for block in _blocks(group, how, q):
                 out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                     q[:, :, block.begin : block.end],
@@ -234,9 +247,9 @@ class _Fused(torch.autograd.Function):
         dq_thd, dk_tgd, dv_tgd = torch.empty_like(q_thd), torch.zeros_like(k_tgd), torch.zeros_like(v_tgd)
         log_sums = iter(sums)
         for group in ctx.groups:
-            n, s, _ = group.size
-            q, k, v = _gathered(group, q_thd, k_tgd, v_tgd)
-            out, grad = _side_by_side(out_thd, group.queries, n), _side_by_side(grad_thd, group.queries, n)
+            _, s, _ = group.size
+            q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
+            out, grad = _side_by_side(out_thd, group), _side_by_side(grad_thd, group)
             if group.real is not None:  # padded places repeat a token whose gradient must count once
                 grad = grad * (torch.arange(s, device=grad.device) < group.lengths_n[:, None])[:, None, :, None]
             for block in _blocks(group, ctx.how, q):
@@ -254,34 +267,49 @@ class _Fused(torch.autograd.Function):
                     scale=ctx.how.scale,
                 )
                 _put(dq_thd, dq, group, block)
-                keys = group.keys.view(n, -1)[:, seen].flatten()
-                dk_tgd.index_add_(0, keys, dk.transpose(1, 2).flatten(0, 1))
-                dv_tgd.index_add_(0, keys, dv.transpose(1, 2).flatten(0, 1))
+                _add_keys(dk_tgd, dk, group, block)
+                _add_keys(dv_tgd, dv, group, block)
         return dq_thd, dk_tgd, dv_tgd, None, None
 
 
-def _gathered(group: Group, q_thd: torch.Tensor, k_tgd: torch.Tensor, v_tgd: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    n = group.size[0]
-    return (
-        _side_by_side(q_thd, group.queries, n),
-        _side_by_side(k_tgd, group.keys, n),
-        _side_by_side(v_tgd, group.keys, n),
-    )
-
-
 def _put(target_thd: torch.Tensor, values_nhsd: torch.Tensor, group: Group, block: _Block) -> None:
-    """Writes a block's results to their flat places."""
+    """Writes the outputs, or the gradients, of a block's queries to their flat places."""
+    places, values = _real(values_nhsd, group, block.begin, block.end)
+    if isinstance(places, slice):
+        target_thd[places] = values
+    else:
+        target_thd.index_copy_(0, places, values)
+
+
+def _add_keys(target_tgd: torch.Tensor, values_nhkd: torch.Tensor, group: Group, block: _Block) -> None:
+    """Adds the gradients of a block's keys; those above are read by every segment, so theirs are summed first."""
+    p = group.size[2]
+    above = max(p - block.first, 0)
+    if above:
+        places = group.above[block.first :]
+        summed = values_nhkd[:, :, :above].sum(0).transpose(0, 1)
+        target_tgd.index_copy_(0, places, target_tgd.index_select(0, places) + summed)
+    own, values = _real(values_nhkd[:, :, above:], group, max(block.first - p, 0), block.last - p)
+    if isinstance(own, slice):
+        target_tgd[own] += values
+    else:
+        target_tgd.index_copy_(0, own, target_tgd.index_select(0, own) + values)
+
+
+def _real(values_nhsd: torch.Tensor, group: Group, first: int, last: int) -> tuple[Index, torch.Tensor]:
+    """Flat places of a group's tokens `first` to `last` and their values [.., h, d], padding left out."""
     n, s, _ = group.size
-    queries, values = group.queries, values_nhsd.transpose(1, 2)
-    if (block.begin, block.end) != (0, s):
-        inside = torch.arange(block.begin, block.end, device=values.device).expand(n, -1)
-        real = inside < group.lengths_n[:, None]
-        target_thd.index_copy_(0, queries.view(n, s)[:, block.begin : block.end][real], values[real])
-        return
-    values = values.flatten(0, 1)
-    if group.real is not None:
-        queries, values = queries[group.real], values[group.real]
-    target_thd.index_copy_(0, queries, values)
+    values = values_nhsd.transpose(1, 2).flatten(0, 1)
+    if (first, last) == (0, s):
+        if group.real is None:
+            return group.own, values
+        assert not isinstance(group.own, slice)
+        return group.own[group.real], values.index_select(0, group.real)
+    inside = (torch.arange(first, last, device=values.device) < group.lengths_n[:, None]).flatten()
+    own = group.own
+    if isinstance(own, slice):
+        own = torch.arange(own.start, own.stop, device=values.device)
+    return own.view(n, s)[:, first:last].flatten()[inside], values[inside]
 
 
 def _plain(
@@ -291,7 +319,7 @@ def _plain(
     out_thd = q_thd.new_empty(*q_thd.shape[:2], v_tgd.shape[-1])
     repeats = q_thd.shape[1] // k_tgd.shape[1]
     for group in groups:
-        q, k, v = _gathered(group, q_thd, k_tgd, v_tgd)
+        q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
         for block in _blocks(group, how, q, triangles=False):
             scores = q[:, :, block.begin : block.end] @ k[:, :, block.first : block.last].transpose(2, 3) * how.scale

@@ -92,4 +92,4 @@ class FlatBatch:
         flat = [
             int(self.places[row][position]) for row, position in zip(rows_n.tolist(), positions_n.tolist(), strict=True)
         ]
-        return torch.tensor(flat, device=self.input_ids_1t.device)
+        return torch.tensor(flat, dtype=torch.int64, device=self.input_ids_1t.device)

@@ -8,6 +8,7 @@ architecture.
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ AttentionInterface.register(NAME, flat_attention)
 
 TECHNIQUES = ("flat", "prefixes", "head", "fused-lora", "recompute")
 """What LUTHIER_FAST_WITHOUT can switch off, separated by commas, to measure what each one is worth."""
+
+DROPOUTS = ("attention_dropout", "attn_pdrop", "dropout", "activation_dropout")
+"""Keys of configurations whose dropout may be applied without a module of its own."""
 
 ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 6e-2}
 """Largest relative difference of loss and gradients between this engine and the plain model in the trial."""
@@ -247,11 +251,16 @@ class FastEngine:
         for offset in (self.offset, self.pad_id + 1):
             self.offset = offset
             flat = FlatBatch.of(batch, share=self.share)
-            with self.running():
-                found = self._gradients(self.loss(flat))
+            try:
+                with self.running():
+                    found = self._gradients(self.loss(flat))
+            except NotImplementedError:
+                raise
+            except Exception as error:  # whatever a model stumbles over that does not know these arguments
+                raise NotImplementedError(f"flat rows do not go through it: {error}") from error
             if not flat.attention.calls:
                 raise NotImplementedError("its attention does not go through the attention interface of transformers")
-            worst = min(worst, max(_difference(a, b) for a, b in zip(found, expected, strict=True)))
+            worst = min(worst, _difference(found, expected, allowed))
             if worst <= allowed:
                 return flat
         raise NotImplementedError(f"flat rows change its loss or gradients (by {worst:.1e})")
@@ -269,7 +278,7 @@ class FastEngine:
         if not flat.attention.causal:
             return False
         dropouts = [module for module in self.network.modules() if isinstance(module, nn.Dropout) and module.p]
-        if dropouts or any(getattr(config, "attention_dropout", 0) for config in self.configs):
+        if dropouts or any(getattr(config, name, 0) for config in self.configs for name in DROPOUTS):
             self.notes.append("common beginnings are not shared: with dropout every row draws its own")
             return False
         return True
@@ -293,10 +302,19 @@ def _replaced(output: Any, firsts: Any) -> Any:
     return output
 
 
-def _difference(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Largest difference relative to the norm; small gradients beside large ones are still compared."""
-    scale = float(expected.float().norm())
-    return float((found.float() - expected.float()).norm()) / scale if scale else float(found.float().norm())
+def _difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor], allowed: float) -> float:
+    """Largest difference of the loss, which comes first, and of each gradient, relative to its norm.
+
+    A gradient that is nothing but rounding, such as that of a key's bias, is measured against all of them together.
+    """
+    norms = [float(tensor.float().norm()) for tensor in expected]
+    least = allowed * math.hypot(*norms[1:])
+    scales = [norms[0], *(max(norm, least) for norm in norms[1:])]
+    differences = [
+        float((a.float() - b.float()).norm()) / (scale or 1.0)
+        for a, b, scale in zip(found, expected, scales, strict=True)
+    ]
+    return max(differences) if all(map(math.isfinite, differences)) else math.inf
 
 
 def unsupported(error: NotImplementedError) -> ModelError:

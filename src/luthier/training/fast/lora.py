@@ -87,7 +87,7 @@ def lora_backward(
     small_grad_tr = (grad_to @ up_or.to(grad.dtype)).mul_(scale)
     grad_bias = grad_to.sum(0) if wanted[0] else None
     grad_down = (small_grad_tr.T @ x_ti).float() if wanted[1] else None
-    grad_up = (grad_to.T @ small_tr).float().mul_(scale) if wanted[2] else None
+    grad_up = (small_tr.T @ grad_to).T.float().mul_(scale) if wanted[2] else None  # 1.7 times as fast as grad' small
     grad_x = None
     if wanted[3]:
         grad_x = (grad_to @ weight_oi).addmm_(small_grad_tr, down_ri.to(grad.dtype)).view(x.shape)
