@@ -78,7 +78,8 @@ class Materials:
 
         torch.manual_seed(self.config.training.seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
-        setattr(deterministic, "fill_uninitialized_memory", False)  # it writes NaN into every new tensor first
+        # Otherwise NaN is written into every new tensor first.
+        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return load_base(self.config.model, self.files, head=self.task.head, labels=self.renderer.labels)
 
 

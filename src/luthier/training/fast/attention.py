@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.nn.functional import softmax
 
+from luthier.training.fast import flex
 from luthier.training.fast.layout import Layout, Segment
 from luthier.training.order import cheapest_batches
 
@@ -56,12 +57,16 @@ class FlatAttention:
     """What the attention function needs to know of a micro-batch: it is passed to the model's forward as `flat`.
 
     Attributes:
+        groups: what is computed side by side.
+        tokens: how many there are.
+        visibility: for the route of GPUs, which needs no groups unless there is dropout; None elsewhere.
         calls: how often the function was reached.
         causal: whether no call was bidirectional.
     """
 
     groups: list[Group]
     tokens: int
+    visibility: flex.Visibility | None = None
     calls: int = 0
     causal: bool = True
 
@@ -76,7 +81,8 @@ class FlatAttention:
             for segments in by_nodes.values()
             for chosen in cheapest_batches([segment.length for segment in segments])
         ]
-        return cls(groups, len(layout.tokens_t))
+        visibility = flex.Visibility.of(layout, device) if flex.available(device) else None
+        return cls(groups, len(layout.tokens_t), visibility)
 
 
 def _group(segments: list[Segment], device: torch.device) -> Group:
@@ -123,7 +129,11 @@ def flat_attention(
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     flat.calls += 1
     flat.causal &= causal
-    how = _How(scaling if scaling is not None else query.shape[-1] ** -0.5, causal, sliding_window, softcap, dropout)
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if flat.visibility is not None and not dropout:
+        mask = flat.visibility.mask(causal=causal, window=sliding_window)
+        return flex.attend(query, key, value, mask, scale, softcap).transpose(1, 2), None
+    how = _How(scale, causal, sliding_window, softcap, dropout)
     q_thd, k_tgd, v_tgd = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if query.device.type == "cpu" and not softcap and not dropout and k_tgd.shape[-1] == v_tgd.shape[-1]:
         out_thd: torch.Tensor = _Fused.apply(q_thd, k_tgd, v_tgd, flat.groups, how)  # type: ignore[no-untyped-call]

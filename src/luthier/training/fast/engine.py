@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 from transformers import AttentionInterface
 
 from luthier.data.records import Batch, TokenSequence
@@ -151,7 +152,8 @@ class FastEngine:
 
     def _flat(self, rows: Sequence[TokenSequence]) -> FlatBatch:
         batch = self.task.collate(rows, self.pad_id, self.labels).to(self.device)
-        return FlatBatch.of(batch, share=self.share, flat="flat" not in self.without)
+        padded = "flat" in self.without and isinstance(self.task, LearnsTokens)  # a classifier would read the padding
+        return FlatBatch.of(batch, share=self.share, flat=not padded)
 
     # -- the loss --------------------------------------------------------------------------------------------------
 
@@ -194,11 +196,11 @@ class FastEngine:
     def _token_loss(self, task: LearnsTokens, flat: FlatBatch) -> torch.Tensor:
         rows_n, positions_n, targets_n = task.predicted(flat.batch)
         hidden_td = self.parts.body(**self._body(flat)).last_hidden_state[0]
+        at_n = flat.at(rows_n, positions_n)
         assert self.output is not None
         if "head" in self.without:
-            every = torch.full((len(hidden_td),), -100, device=hidden_td.device)
-            return self.output.loss_of_all(hidden_td, every.index_copy(0, flat.at(rows_n, positions_n), targets_n))
-        return self.output.loss(hidden_td.index_select(0, flat.at(rows_n, positions_n)), targets_n)
+            return cross_entropy(self.output.logits(hidden_td).index_select(0, at_n), targets_n, reduction="sum")
+        return self.output.loss(hidden_td.index_select(0, at_n), targets_n)
 
     def _row_logits(self, flat: FlatBatch) -> torch.Tensor:
         """Logits [b, k] of a classification head, which reads the first token of a row, or the last one."""

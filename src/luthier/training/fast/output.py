@@ -42,14 +42,15 @@ class OutputLayer:
                 hidden_nd, targets_n, layer.weight, layer.bias, self.softcap, self.factor
             )
             return summed
-        return self.loss_of_all(hidden_nd, targets_n)  # it is trained, or adapted: its own gradient is needed
+        # it is trained, or adapted: its own gradient is needed
+        return cross_entropy(self.logits(hidden_nd), targets_n, reduction="sum")
 
-    def loss_of_all(self, hidden_nd: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
-        """The same with all logits held at once; targets of -100 count nothing."""
-        logits_nv = self.layer(hidden_nd).float() * self.factor
+    def logits(self, hidden_nd: torch.Tensor) -> torch.Tensor:
+        """All logits [n, v] at once, in float32."""
+        logits_nv: torch.Tensor = self.layer(hidden_nd).float() * self.factor
         if self.softcap:
             logits_nv = torch.tanh(logits_nv / self.softcap) * self.softcap
-        return cross_entropy(logits_nv, targets_n, reduction="sum")
+        return logits_nv
 
 
 class _FrozenLoss(torch.autograd.Function):
