@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,7 +140,7 @@ def test_low_memory_recomputes_layers(engine: str, bench: Any) -> None:
 def test_memory_is_chosen_by_what_is_free(free: int, level: str, bench: Any, monkeypatch: Any) -> None:
     trainer = bench.trainer(bench.materials())
     network, base = trainer.session.network, trainer.session.base
-    monkeypatch.setattr(engines.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    monkeypatch.setattr(engines, "free_memory", lambda device: free)
     chosen, reason = choose_memory("auto", network, base)
     assert chosen == level
     assert reason.endswith(f"{free / 1e9:.1f} GB are free")

@@ -154,6 +154,16 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free where a device computes."""
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
 def give_back_memory() -> None:
     """Hands freed memory back to the system.
 

@@ -10,10 +10,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import psutil
-
 from luthier.data.records import Batch, TokenSequence
 from luthier.methods import count_parameters
+from luthier.models.hardware import free_memory
 from luthier.training.order import micro_batches
 
 if TYPE_CHECKING:
@@ -52,6 +51,16 @@ class Engine(Protocol):
 
     name: str
     notes: list[str]
+
+    def begin(self, rows: Sequence[TokenSequence], *, tokens: int, passes: float) -> None:
+        """Prepares what pays over a whole run.
+
+        Args:
+            rows: those to be trained on.
+            tokens: how many tokens the whole run's rows have.
+            passes: how often each row will be seen.
+        """
+        ...
 
     def batches(self, rows: Sequence[TokenSequence]) -> Sequence[Any]:
         """The rows of a step as micro-batches."""
@@ -92,6 +101,9 @@ class ReferenceEngine:
             whole: Any = network
             whole = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
             whole.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def begin(self, rows: Sequence[TokenSequence], *, tokens: int, passes: float) -> None:
+        """Nothing is prepared."""
 
     def batches(self, rows: Sequence[TokenSequence]) -> list[Padded]:
         """Rows of similar length, the longest first."""
@@ -155,13 +167,11 @@ def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice
 
 def choose_memory(wanted: str, network: nn.Module, base: BaseModel) -> tuple[str, str]:
     """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short."""
-    import torch
-
     if wanted != "auto":
         return wanted, "as configured"
     trained, parameters = count_parameters(network)
     needed = parameters * base.dtype.itemsize + trained * 16 + activation_bytes(network, base.dtype.itemsize)
-    free = torch.cuda.mem_get_info(base.device)[0] if base.device.type == "cuda" else psutil.virtual_memory().available
+    free = free_memory(base.device)
     level = "balanced" if needed <= ROOMY * free else "low"
     return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"
 

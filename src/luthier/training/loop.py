@@ -65,6 +65,7 @@ class Trainer:
         """
         progress, events = self.session.progress, self.session.events
         events.write("state", progress.step, state="running", steps=self.total)
+        self.begin(self.materials.prepared.train)
         if progress.step == 0:
             self._show_samples()
         with stop_on_interrupt() as stop:
@@ -80,6 +81,12 @@ class Trainer:
                     )
         if self.checkpoints.best is not None and progress.best_step != progress.step:
             self.checkpoints.restore(self.checkpoints.best, self.network, self.materials.method)
+
+    def begin(self, rows: Sequence[TokenSequence]) -> None:
+        """Lets the engine prepare these rows for the whole run."""
+        tokens = int(sum(self.materials.prepared.train.lengths))
+        passes = self.total / self.session.order.steps_per_epoch
+        self.session.choice.engine.begin(rows, tokens=tokens, passes=passes)
 
     def step(self) -> None:
         """One optimiser step, told as an event."""

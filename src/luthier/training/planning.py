@@ -170,11 +170,14 @@ def _training_seconds(trainer: Trainer, say: Callable[[str, int, int], None]) ->
     _one_step(trainer, longest_step)
     by_size = np.argsort(computed)
     chosen = [by_size[int(q * (len(steps) - 1))] for q in np.linspace(0.1, 0.9, min(SAMPLE_STEPS, len(steps)))]
+    sample = [row for index in chosen for row in trainer.rows(int(steps[index]))]
+    beginning = _timed(lambda: trainer.begin(sample))[0]
+    every = sum(trainer.materials.prepared.train.lengths) / sum(len(row.ids) for row in sample)
     seconds = 0.0
     for done, index in enumerate(chosen):
         say("measuring training steps", done, len(chosen))
         seconds += _timed(partial(_one_step, trainer, int(steps[index])))[0]
-    return seconds / computed[chosen].sum() * computed.mean() * total, shape
+    return beginning * every + seconds / computed[chosen].sum() * computed.mean() * total, shape
 
 
 def _one_step(trainer: Trainer, step: int) -> None:

@@ -249,7 +249,7 @@ def _result(network: nn.Module, losses: Iterable[torch.Tensor]) -> Result:
 
 def _fast(engine: FastEngine, rows: Sequence[TokenSequence]) -> Result:
     with engine.running():
-        return _result(engine.network, (engine.loss(batch) for batch in engine.batches(rows)))
+        return _result(engine.parts.network, (engine.loss(batch) for batch in engine.batches(rows)))
 
 
 @pytest.fixture(scope="session")
@@ -339,12 +339,12 @@ def assert_exact(
 
     def check(engine: FastEngine, rows: Sequence[TokenSequence], limit: float = 1e-5) -> Result:
         found = _fast(engine, rows)
-        references = [plain(engine.network, rows), plain(engine.network, rows, padded=True)]
+        references = [plain(engine.parts.network, rows), plain(engine.parts.network, rows, padded=True)]
         assert math.isfinite(found.loss)
         assert all(bool(gradient.any()) for gradient in references[0].gradients.values()), "nothing is tested by zeros"
         far = {name for reference in references for name, e in found.errors(reference).items() if not e <= limit}
         if far:
-            truth = oracle(engine.network, rows)
+            truth = oracle(engine.parts.network, rows)
             allowed = [reference.errors(truth) for reference in references]
             errors = found.errors(truth)
             worse = {n: (errors[n], [a[n] for a in allowed]) for n in far if errors[n] > 2 * max(a[n] for a in allowed)}

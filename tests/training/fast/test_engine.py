@@ -22,9 +22,10 @@ from luthier.data.records import TokenSequence
 from luthier.methods._float32 import trained_in_float32
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
-from luthier.training.fast import output
+from luthier.training.fast import output, trial
 from luthier.training.fast.attention import NAME
-from luthier.training.fast.engine import TECHNIQUES, FastEngine, trial_rows
+from luthier.training.fast.engine import TECHNIQUES, FastEngine
+from luthier.training.fast.trial import trial_rows
 
 DECODERS = (
     *("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "mistral", "gpt_neox", "gpt2", "opt", "phi", "smollm3"),
@@ -339,7 +340,7 @@ def test_dropout_of_the_base_is_not_shared(
 
 def kept_bytes(engine: FastEngine, rows: Rows) -> int:
     """What a forward pass keeps for the backward pass, weights left out."""
-    weights = {parameter.data_ptr() for parameter in engine.network.parameters()}
+    weights = {parameter.data_ptr() for parameter in engine.parts.network.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -465,16 +466,16 @@ def test_a_gradient_that_is_not_finite_fails_the_trial(
 ) -> None:
     network = tiny("llama")
     last = [p for p in network.parameters() if p.requires_grad][-1]
-    gradients = FastEngine._gradients
+    gradients = trial.gradients
 
-    def poisoned(self: FastEngine, loss: torch.Tensor) -> list[torch.Tensor]:
-        found = gradients(self, loss)
-        if self.network.config._attn_implementation == NAME:
+    def poisoned(network: Any, loss: torch.Tensor) -> list[torch.Tensor]:
+        found = gradients(network, loss)
+        if network.config._attn_implementation == NAME:
             found[-1].fill_(value)
         return found
 
     assert last.requires_grad
-    monkeypatch.setattr(FastEngine, "_gradients", poisoned)
+    monkeypatch.setattr(trial, "gradients", poisoned)
     with pytest.raises(NotImplementedError, match="flat rows change"):
         engine_of(network)
 

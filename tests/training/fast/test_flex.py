@@ -1,4 +1,4 @@
-"""The route for GPUs: its rule of what is visible, through the library's own form of the kernel where there is no GPU."""
+"""The route for GPUs: what is visible, through the library's own form of the kernel where there is no GPU."""
 
 from types import SimpleNamespace
 

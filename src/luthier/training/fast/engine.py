@@ -7,12 +7,9 @@ architecture.
 
 from __future__ import annotations
 
-import inspect
-import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -22,63 +19,34 @@ from transformers import AttentionInterface
 
 from luthier.data.records import Batch, TokenSequence
 from luthier.errors import ModelError
+from luthier.models.hardware import free_memory
 from luthier.tasks import LearnsRows, LearnsTokens, Task
 from luthier.training.fast.attention import NAME, flat_attention
 from luthier.training.fast.batch import FlatBatch, cut
+from luthier.training.fast.below import MOST_OF_FREE, Below
 from luthier.training.fast.lora import LoraLinear, is_plain
 from luthier.training.fast.output import OutputLayer
+from luthier.training.fast.parts import Parts
 from luthier.training.fast.pieces import faster_gate, faster_norm
+from luthier.training.fast.trial import try_out
 
 AttentionInterface.register(NAME, flat_attention)
 
 TECHNIQUES = ("flat", "prefixes", "head", "fused-lora", "recompute")
 """What LUTHIER_FAST_WITHOUT can switch off, separated by commas, to measure what each one is worth."""
 
-DROPOUTS = ("attention_dropout", "attn_pdrop", "dropout", "activation_dropout")
-"""Keys of configurations whose dropout may be applied without a module of its own."""
-
-ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.2}
-"""Largest relative difference of loss and gradients between this engine and the plain model in the trial. Rounding to
-bfloat16 alone makes 0.04 to 0.08 on SmolLM2; wrong positions or another mistake in what is computed make about 1."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A causal model or classifier of `transformers`, taken out of its `peft` wrapper.
-
-    Attributes:
-        whole: the model with its head.
-        body: what gives hidden states.
-        accepted: names of the arguments of the body's forward.
-    """
-
-    whole: Any
-    body: Any
-    accepted: frozenset[str]
-
-    @classmethod
-    def of(cls, network: Any) -> Parts:
-        """Finds them.
-
-        Raises:
-            NotImplementedError: the method or the model cannot be run in parts.
-        """
-        config = getattr(network, "active_peft_config", None)
-        if config is not None and (config.is_prompt_learning or config.is_adaption_prompt):
-            raise NotImplementedError("the method adds its own inputs to the model")
-        whole = network.get_base_model() if hasattr(network, "get_base_model") else network
-        body = whole.base_model
-        accepted = frozenset(inspect.signature(body.forward).parameters)
-        if body is whole or "position_ids" not in accepted:
-            raise NotImplementedError("the model cannot be given positions of its tokens")
-        return cls(whole, body, accepted)
+ROWS_AT_ONCE = 256
+"""Rows that are laid out together before training."""
 
 
 class FastEngine:
     """Computes the loss of flat micro-batches.
 
     Attributes:
+        parts: the model it runs.
         share: whether common beginnings are computed once.
+        offset: what the model's positions begin with.
+        below: what is remembered of the layers under the first trained one, if anything can be.
         notes: what is not done, and why, for people.
 
     Args:
@@ -108,17 +76,15 @@ class FastEngine:
         dtype: torch.dtype,
     ) -> None:
         self.without = frozenset(filter(None, os.environ.get("LUTHIER_FAST_WITHOUT", "").split(",")))
-        self.network, self.task, self.pad_id, self.labels = network, task, pad_id, labels
-        self.micro_batch, self.device = micro_batch, device
+        self.task, self.pad_id, self.labels = task, pad_id, labels
+        self.micro_batch, self.device, self.dtype = micro_batch, device, dtype
         self.notes: list[str] = []
         self.share, self.offset = False, 0
+        self.below: Below | None = None
         self.parts = Parts.of(network)
-        self.configs = list(
-            {id(c): c for c in (getattr(m, "config", None) for m in network.modules()) if c is not None}.values()
-        )
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
         self.forwards = self._replacements(recompute=memory != "fast" and "recompute" not in self.without)
-        self._try_out(examples, dtype)
+        try_out(self, examples, dtype)
         if memory == "low":
             self.parts.whole.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -126,22 +92,19 @@ class FastEngine:
         """(module, forward in place of its own)."""
         if "fused-lora" in self.without:
             return []
-        modules = list(self.network.modules())
+        modules = list(self.parts.network.modules())
         forwards: list[tuple[nn.Module, Any]] = []
+        found: Any
         for module in modules:
-            found = (
-                LoraLinear(module)
-                if is_plain(module)
-                else faster_norm(module) or faster_gate(module, recompute=recompute)
-            )
+            found = LoraLinear(module) if is_plain(module) else None
+            found = found or faster_norm(module) or faster_gate(module, recompute=recompute)
             if found is not None:
                 forwards.append((module, found))
         adapted = sum(1 for module in modules if hasattr(module, "lora_A"))
         fused = sum(isinstance(forward, LoraLinear) for _, forward in forwards)
         if fused < adapted:
-            self.notes.append(
-                f"{adapted - fused} of {adapted} LoRA layers run as in peft (dropout, DoRA or no linear layer)"
-            )
+            why = "dropout, DoRA or no linear layer"
+            self.notes.append(f"{adapted - fused} of {adapted} LoRA layers run as in peft ({why})")
         return forwards
 
     # -- micro-batches ---------------------------------------------------------------------------------------------
@@ -151,8 +114,12 @@ class FastEngine:
         indices = cut([row.ids for row in rows], share=self.share, size=self.micro_batch)
         return [self._flat([rows[index] for index in chosen]) for chosen in indices]
 
+    def collate(self, rows: Sequence[TokenSequence]) -> Batch:
+        """Rows padded by their task."""
+        return self.task.collate(rows, self.pad_id, self.labels).to(self.device)
+
     def _flat(self, rows: Sequence[TokenSequence]) -> FlatBatch:
-        batch = self.task.collate(rows, self.pad_id, self.labels).to(self.device)
+        batch = self.collate(rows)
         padded = "flat" in self.without and isinstance(self.task, LearnsTokens)  # a classifier would read the padding
         return FlatBatch.of(batch, share=self.share, flat=not padded)
 
@@ -161,7 +128,7 @@ class FastEngine:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Puts the faster parts in place; forward and backward passes belong inside."""
-        before = [(config, config._attn_implementation) for config in self.configs]
+        before = [(config, config._attn_implementation) for config in self.parts.configs]
         for config, _ in before:
             config._attn_implementation = NAME
         for module, forward in self.forwards:
@@ -174,15 +141,38 @@ class FastEngine:
             for config, implementation in before:
                 config._attn_implementation = implementation
 
+    def begin(self, rows: Sequence[TokenSequence], *, tokens: int, passes: float) -> None:
+        """Remembers what lies below the first trained layer, where that pays and there is room.
+
+        Args:
+            rows: those to be trained on.
+            tokens: how many tokens the whole run's rows have.
+            passes: how often each row will be seen.
+        """
+        size = tokens * self.parts.whole.config.get_text_config().hidden_size * self.dtype.itemsize
+        if self.below is None or passes <= 1 or size > MOST_OF_FREE * free_memory(self.device):
+            return
+        with self.running():
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                for flat in self.batches([rows[index] for index in range(start, min(start + ROWS_AT_ONCE, len(rows)))]):
+                    self.below.remember(flat, self.body)
+
     def loss(self, flat: FlatBatch) -> torch.Tensor:
         """Summed loss of a micro-batch, inside `running`."""
-        if isinstance(self.task, LearnsTokens):
-            return self._token_loss(self.task, flat)
-        assert isinstance(self.task, LearnsRows)
-        return self.task.loss_of(self._row_logits(flat), flat.batch)
+        known = self.below is not None and self.below.knows(flat)
+        with self.below.replayed(flat) if self.below is not None and known else nullcontext():
+            if isinstance(self.task, LearnsTokens):
+                return self._token_loss(self.task, flat)
+            assert isinstance(self.task, LearnsRows)
+            return self.task.loss_of(self._row_logits(flat), flat.batch)
 
-    def _body(self, flat: FlatBatch) -> dict[str, Any]:
-        """Arguments of the body, or of the whole model."""
+    def body(self, flat: FlatBatch) -> torch.Tensor:
+        """Hidden states of the computed tokens, [t, d]."""
+        hidden_1td: torch.Tensor = self.parts.body(**self._arguments(flat)).last_hidden_state
+        return hidden_1td[0]
+
+    def _arguments(self, flat: FlatBatch) -> dict[str, Any]:
+        """For the forward of the body, or of the whole model."""
         arguments = {
             "input_ids": flat.input_ids_1t,
             "position_ids": flat.positions_1t + self.offset,
@@ -190,13 +180,12 @@ class FastEngine:
         }
         if getattr(self.parts.whole.config, "type_vocab_size", 0):  # GPT-2 would add the embedding of its first token
             arguments["token_type_ids"] = torch.zeros_like(flat.input_ids_1t)
-        return {name: value for name, value in arguments.items() if name in self.parts.accepted} | {
-            "flat": flat.attention
-        }
+        accepted = {name: value for name, value in arguments.items() if name in self.parts.accepted}
+        return accepted | {"flat": flat.attention}
 
     def _token_loss(self, task: LearnsTokens, flat: FlatBatch) -> torch.Tensor:
         rows_n, positions_n, targets_n = task.predicted(flat.batch)
-        hidden_td = self.parts.body(**self._body(flat)).last_hidden_state[0]
+        hidden_td = self.body(flat)
         at_n = flat.at(rows_n, positions_n)
         assert self.output is not None
         if "head" in self.without:
@@ -209,7 +198,7 @@ class FastEngine:
         rows = range(len(flat.places))
         if hasattr(whole, "score"):
             last = torch.tensor([int(flat.places[row][-1]) for row in rows], device=self.device)
-            scores: torch.Tensor = whole.score(body(**self._body(flat)).last_hidden_state[0].index_select(0, last))
+            scores: torch.Tensor = whole.score(self.body(flat).index_select(0, last))
             return scores
         first = torch.tensor([int(flat.places[row][0]) for row in rows], device=self.device)
 
@@ -222,104 +211,15 @@ class FastEngine:
         else:
             handle = body.register_forward_hook(lambda module, inputs, output: _replaced(output, firsts))
         try:
-            logits: torch.Tensor = whole(**self._body(flat)).logits
+            logits: torch.Tensor = whole(**self._arguments(flat)).logits
         finally:
             handle.remove()
         return logits
-
-    # -- the trial -------------------------------------------------------------------------------------------------
-
-    def _try_out(self, examples: Sequence[TokenSequence], dtype: torch.dtype) -> None:
-        """Compares loss and gradients with the plain model on a few short rows.
-
-        Raises:
-            NotImplementedError: they differ, or the model does not reach the attention function.
-        """
-        rows = trial_rows(examples)
-        batch = self.task.collate(rows, self.pad_id, self.labels).to(self.device)
-        training, _ = self.network.training, self.network.eval()
-        try:
-            expected = self._gradients(self.task.loss(self.network, batch))
-            flat = self._tried(batch, expected, dtype)
-            self.share = self._may_share(flat)
-            if self.share:
-                self._tried(batch, expected, dtype)
-        finally:
-            self.network.zero_grad()
-            self.network.train(training)
-
-    def _tried(self, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> FlatBatch:
-        """Tries positions from 0, and those of the RoBERTa family, which begin behind the pad token's id."""
-        worst = float("inf")
-        for offset in (self.offset, self.pad_id + 1):
-            self.offset = offset
-            flat = FlatBatch.of(batch, share=self.share)
-            try:
-                with self.running():
-                    found = self._gradients(self.loss(flat))
-            except NotImplementedError:
-                raise
-            except Exception as error:  # whatever a model stumbles over that does not know these arguments
-                raise NotImplementedError(f"flat rows do not go through it: {error}") from error
-            if not flat.attention.calls:
-                raise NotImplementedError("its attention does not go through the attention interface of transformers")
-            worst = min(worst, _difference(found, expected, dtype))
-            if worst <= ALLOWED[dtype]:
-                return flat
-        raise NotImplementedError(f"flat rows change its loss or gradients (by {worst:.1e})")
-
-    def _gradients(self, loss: torch.Tensor) -> list[torch.Tensor]:
-        self.network.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        trained = [p.grad.detach().clone() for p in self.network.parameters() if p.grad is not None]
-        return [loss.detach(), *trained]
-
-    def _may_share(self, flat: FlatBatch) -> bool:
-        """Whether common beginnings are the same for all rows: causal attention, and no dropout on the way."""
-        if "prefixes" in self.without:
-            return False
-        if not flat.attention.causal:
-            return False
-        dropouts = [module for module in self.network.modules() if isinstance(module, nn.Dropout) and module.p]
-        if dropouts or any(getattr(config, name, 0) for config in self.configs for name in DROPOUTS):
-            self.notes.append("common beginnings are not shared: with dropout every row draws its own")
-            return False
-        return True
-
-
-def trial_rows(examples: Sequence[TokenSequence]) -> list[TokenSequence]:
-    """Three short rows from the beginnings of real ones, two of which begin alike; their last tokens are learned."""
-    ids = [list(row.ids) for row in examples]
-    long = max(ids, key=len)[:20]
-    other = min(ids, key=len)[::-1][:6] or long[:1]
-    made = [long, long[: max(len(long) * 2 // 3, 1)] + other, other]
-    first = next((row for row in examples if row.label is not None), examples[0])
-    return [
-        replace(first, ids=row, supervised=[place >= len(row) // 2 for place in range(len(row))], prompt_length=1)
-        for row in made
-    ]
 
 
 def _replaced(output: Any, firsts: Any) -> Any:
     output.last_hidden_state = firsts(output.last_hidden_state)
     return output
-
-
-def _difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor], dtype: torch.dtype) -> float:
-    """Difference of the loss, which comes first, or of the gradients where that is larger, relative to their norms.
-
-    In float32 every gradient is compared by itself; one that is nothing but rounding, such as that of a key's bias,
-    against all of them. Narrower types round each of them by several per cent: there they are compared together.
-    """
-    norms = [float(tensor.float().norm()) for tensor in expected]
-    apart = [float((a.float() - b.float()).norm()) for a, b in zip(found, expected, strict=True)]
-    whole = math.hypot(*norms[1:]) or 1.0
-    if dtype == torch.float32:
-        relative = [one / max(norm, ALLOWED[dtype] * whole) for one, norm in zip(apart[1:], norms[1:], strict=True)]
-    else:
-        relative = [math.hypot(*apart[1:]) / whole]
-    relative.append(apart[0] / (norms[0] or 1.0))
-    return max(relative) if all(map(math.isfinite, relative)) else math.inf
 
 
 def unsupported(error: NotImplementedError) -> ModelError:

@@ -1,0 +1,124 @@
+"""The trial before training: three short rows through the plain model and through the fast engine.
+
+Nothing is assumed of an architecture. The engine runs only where loss and gradients agree, shares beginnings only where
+they still agree, and remembers what lies below the first trained layer only where that changes nothing either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from luthier.data.records import Batch, TokenSequence
+from luthier.training.fast.batch import FlatBatch
+from luthier.training.fast.below import Below
+
+if TYPE_CHECKING:
+    from luthier.training.fast.engine import FastEngine
+
+ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.2}
+"""Largest relative difference of loss and gradients. Rounding to bfloat16 alone makes 0.04 to 0.08 on SmolLM2; wrong
+positions or another mistake in what is computed make about 1."""
+
+
+def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.dtype) -> None:
+    """Settles the engine's `offset`, `share` and `below`.
+
+    Raises:
+        NotImplementedError: loss or gradients differ, or the model does not reach the attention function.
+    """
+    network = engine.parts.network
+    batch = engine.collate(trial_rows(examples))
+    training, _ = network.training, network.eval()
+    try:
+        expected = gradients(network, engine.task.loss(network, batch))
+        causal = _agreed(engine, batch, expected, dtype).attention.causal
+        engine.share = causal and "prefixes" not in engine.without and not engine.parts.draws
+        if engine.share:
+            _agreed(engine, batch, expected, dtype)
+        elif causal and engine.parts.draws:
+            engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
+        engine.below = _below(engine, batch, expected, dtype)
+    finally:
+        network.zero_grad()
+        network.train(training)
+
+
+def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> FlatBatch:
+    """Tries positions from 0, and those of the RoBERTa family, which begin behind the pad token's id."""
+    worst = math.inf
+    for offset in (engine.offset, engine.pad_id + 1):
+        engine.offset = offset
+        flat = FlatBatch.of(batch, share=engine.share)
+        try:
+            with engine.running():
+                found = gradients(engine.parts.network, engine.loss(flat))
+        except NotImplementedError:
+            raise
+        except Exception as error:  # whatever a model stumbles over that does not know these arguments
+            raise NotImplementedError(f"flat rows do not go through it: {error}") from error
+        if not flat.attention.calls:
+            raise NotImplementedError("its attention does not go through the attention interface of transformers")
+        worst = min(worst, difference(found, expected, dtype))
+        if worst <= ALLOWED[dtype]:
+            return flat
+    raise NotImplementedError(f"flat rows change its loss or gradients (by {worst:.1e})")
+
+
+def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Below | None:
+    """What can be remembered, if anything can."""
+    below = None if engine.parts.draws else Below.of(engine.parts.body, engine.parts.layers)
+    if below is None:
+        return None
+    flat = FlatBatch.of(batch, share=engine.share)
+    try:
+        with engine.running():
+            below.remember(flat, engine.body)
+            with below.replayed(flat):
+                found = gradients(engine.parts.network, engine.loss(flat))
+    except Exception:  # a layer that takes or gives something else than hidden states
+        return None
+    below.forget()
+    return below if difference(found, expected, dtype) <= ALLOWED[dtype] else None
+
+
+def gradients(network: Any, loss: torch.Tensor) -> list[torch.Tensor]:
+    """The loss, and the gradient of everything that is trained."""
+    network.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    trained = [p.grad.detach().clone() for p in network.parameters() if p.grad is not None]
+    return [loss.detach(), *trained]
+
+
+def trial_rows(examples: Sequence[TokenSequence]) -> list[TokenSequence]:
+    """Three short rows from the beginnings of real ones, two of which begin alike; their last tokens are learned."""
+    ids = [list(row.ids) for row in examples]
+    long = max(ids, key=len)[:20]
+    other = min(ids, key=len)[::-1][:6] or long[:1]
+    made = [long, long[: max(len(long) * 2 // 3, 1)] + other, other]
+    first = next((row for row in examples if row.label is not None), examples[0])
+    return [
+        replace(first, ids=row, supervised=[place >= len(row) // 2 for place in range(len(row))], prompt_length=1)
+        for row in made
+    ]
+
+
+def difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor], dtype: torch.dtype) -> float:
+    """Difference of the loss, which comes first, or of the gradients where that is larger, relative to their norms.
+
+    In float32 every gradient is compared by itself; one that is nothing but rounding, such as that of a key's bias,
+    against all of them. Narrower types round each of them by several per cent: there they are compared together.
+    """
+    norms = [float(tensor.float().norm()) for tensor in expected]
+    apart = [float((a.float() - b.float()).norm()) for a, b in zip(found, expected, strict=True)]
+    whole = math.hypot(*norms[1:]) or 1.0
+    if dtype == torch.float32:
+        relative = [one / max(norm, ALLOWED[dtype] * whole) for one, norm in zip(apart[1:], norms[1:], strict=True)]
+    else:
+        relative = [math.hypot(*apart[1:]) / whole]
+    relative.append(apart[0] / (norms[0] or 1.0))
+    return max(relative) if all(map(math.isfinite, relative)) else math.inf
