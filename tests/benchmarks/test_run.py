@@ -1,0 +1,122 @@
+"""The race without racing: turns, failures, merging and the page, on results that are made up."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from race import page, run, search
+from race.workloads import Prepared
+
+SECONDS = {"fast": 1.0, "reference": 4.0, "trainer": 5.0, "trl": 8.0, "torchtune": 6.0}
+
+
+@pytest.fixture
+def started(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None]]:
+    """Who was started, in order; everything is written below tmp_path."""
+    rows = [{"step": step, "ids": [1] * 8, "supervised": [0] * 7 + [1]} for step in (1, 2, 3) for _ in range(16)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    about = {"base": str(tiny_llama), "targets": ["q_proj"], "rank": 2, "task": "causal_lm", "steps": 3}
+    starts: list[tuple[str, str | None]] = []
+
+    def trained(contestant: Any, prepared: Any, settings: Any, steps: int, ablate: str | None = None) -> dict[str, Any]:
+        starts.append((contestant.name, ablate))
+        if contestant.name not in SECONDS:
+            return {"failed": "Traceback\nMemoryError: too little"}
+        slower = SECONDS[contestant.name] * (2 if ablate else 1)
+        times = {"seconds": [9.0, slower, slower], "saved_after": 10 + 2 * slower}
+        return times | {"peak_memory_mb": 100.0 * slower, "losses": [2.5, 2.0, 1.5]}
+
+    monkeypatch.setattr(run, "run", trained)
+    monkeypatch.setattr(run, "prepare_once", lambda *_: None)
+    monkeypatch.setattr(run, "prepare", lambda name, *_: Prepared(name, tmp_path, about))
+    machine = {"name": "a processor", "cores": 2, "memory_gb": 8.0}
+    monkeypatch.setattr(run, "measure_machine", lambda: {"machine": machine, "matrix_rate": {"float32": 100.0}})
+    monkeypatch.setattr(run, "RAW", tmp_path / "bench.json")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "benchmarks.md")
+    monkeypatch.setattr(page, "CHART", tmp_path / "benchmarks.svg")
+    monkeypatch.setattr(search, "load", lambda: {"best": {}, "reference": {}, "trials": {}})
+    return starts
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def called(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["run", *arguments])
+        run.main()
+
+    return called
+
+
+def test_contestants_take_turns_and_a_failed_one_is_not_asked_again(
+    started: list[tuple[str, str | None]], call: Callable[..., None]
+) -> None:
+    call("--workloads", "A", "--contestants", "fast,litgpt,trainer", "--repeats", "2")
+    assert [name for name, _ in started] == ["fast", "litgpt", "trainer", "fast", "trainer"]
+
+
+def test_the_page_has_ratios_and_reasons(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
+) -> None:
+    call("--workloads", "A", "--repeats", "1")
+    call("--workloads", "F", "--repeats", "1")
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "Rows/s 5.00x (aim: at least 6x), memory 0.20x (aim: at most 0.4x)." in text
+    assert "LitGPT: failed, MemoryError: too little" in text
+    assert "torchtune's LoRA builder: not run, it has no builder for Gemma 3" in text
+    assert "| Luthier, fast engine | 16.00" in text
+    assert (tmp_path / "benchmarks.svg").read_text().count(">5.00x<") == 2
+
+
+def test_a_part_that_runs_again_takes_its_place(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
+) -> None:
+    call("--workloads", "A", "--contestants", "fast,trainer", "--repeats", "3")
+    call("--workloads", "A", "--contestants", "trl", "--repeats", "2")
+    call("--workloads", "A", "--contestants", "fast", "--repeats", "1")
+    runs = json.loads((tmp_path / "bench.json").read_text())["runs"]
+    assert [run["contestant"] for run in runs] == ["fast", *["trainer"] * 3, *["trl"] * 2]
+
+
+def test_ablation_switches_off_one_technique_at_a_time(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
+) -> None:
+    call("--workloads", "C", "--contestants", "fast", "--repeats", "2")
+    started.clear()
+    call("--ablation", "--workloads", "C", "--repeats", "1")
+    assert started == [("fast", None), *[("fast", name) for name in run_techniques()]]
+    assert "| prefixes | 8.00 ±0% | 0.50x | 200 MB |" in (tmp_path / "benchmarks.md").read_text()
+    runs = json.loads((tmp_path / "bench.json").read_text())["runs"]
+    assert [run["ablate"] for run in runs].count(None) == 2  # the race itself stays as it was
+
+
+def run_techniques() -> tuple[str, ...]:
+    from luthier.training.fast.engine import TECHNIQUES
+
+    return TECHNIQUES
+
+
+def test_the_quick_race_takes_the_fastest_peer(
+    started: list[tuple[str, str | None]],
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trials = {name: [{"settings": {}, "seconds": seconds}] for name, seconds in (("trainer", 5.0), ("torchtune", 6.0))}
+    record = {"best": {w: {"trainer": {}, "torchtune": {}} for w in "AC"}, "trials": dict.fromkeys("AC", trials)}
+    monkeypatch.setattr(search, "load", lambda: record)
+    call("--quick")
+    assert {name for name, _ in started} == {"fast", "trainer"}
+    assert "Rows/s 5.00x (aim: at least 1.7x)" in capsys.readouterr().out
+
+
+def test_a_peer_without_legal_settings_does_not_start(
+    started: list[tuple[str, str | None]], call: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = {"best": {}, "trials": {"A": {"trl": [{"settings": {}, "refused": "its first loss is 3.1"}]}}}
+    monkeypatch.setattr(search, "load", lambda: record)
+    call("--workloads", "A", "--contestants", "fast,trl", "--repeats", "1")
+    assert [name for name, _ in started] == ["fast"]
+    assert "TRL SFTTrainer: not run, its first loss is 3.1" in (tmp_path / "benchmarks.md").read_text()
