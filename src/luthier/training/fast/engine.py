@@ -149,18 +149,21 @@ class FastEngine:
             tokens: how many tokens the whole run's rows have.
             passes: how often each row will be seen.
         """
+        if self.below is None or passes <= 1:
+            return
         size = tokens * self.parts.whole.config.get_text_config().hidden_size * self.dtype.itemsize
-        if self.below is None or passes <= 1 or size > MOST_OF_FREE * free_memory(self.device):
+        if size > MOST_OF_FREE * free_memory(self.device):
             return
         with self.running():
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                for flat in self.batches([rows[index] for index in range(start, min(start + ROWS_AT_ONCE, len(rows)))]):
+                some = [rows[index] for index in range(start, min(start + ROWS_AT_ONCE, len(rows)))]
+                for flat in self.batches(some):
                     self.below.remember(flat, self.body)
 
     def loss(self, flat: FlatBatch) -> torch.Tensor:
         """Summed loss of a micro-batch, inside `running`."""
-        known = self.below is not None and self.below.knows(flat)
-        with self.below.replayed(flat) if self.below is not None and known else nullcontext():
+        below = self.below if self.below is not None and self.below.knows(flat) else None
+        with below.replayed(flat) if below else nullcontext():
             if isinstance(self.task, LearnsTokens):
                 return self._token_loss(self.task, flat)
             assert isinstance(self.task, LearnsRows)
