@@ -98,7 +98,7 @@ data:
         (
             "training: {engine: null}",
             "3:12",
-            "training.engine: got null, expected 'auto' or 'reference'",
+            "training.engine: got null, expected 'auto', 'reference' or 'fast'",
         ),
     ],
 )
