@@ -35,7 +35,7 @@ SAMPLE_STEPS = 4
 MEASURED_STEPS = 256
 """Steps whose size is looked at, spread over the run."""
 
-SAMPLE_ROWS = 8
+SAMPLE_ROWS = 16
 """Rows that each way of evaluating is timed on."""
 
 
