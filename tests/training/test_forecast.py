@@ -9,7 +9,8 @@ import torch
 from luthier.errors import ConfigError, ModelError
 from luthier.methods import count_parameters
 from luthier.training.devices import find_device
-from luthier.training.forecast import FRAMEWORK_MB, LOGITS_AT_ONCE, ROOM, Case, make_forecast
+from luthier.training.fast.output import CHUNK_NUMBERS
+from luthier.training.forecast import FRAMEWORK_MB, ROOM, Case, make_forecast
 from luthier.training.sizes import sizes_without_weights
 from luthier.training.work import count_work
 
@@ -89,7 +90,7 @@ def test_levels_keep_less_and_less(bench):
 def test_the_fast_engine_holds_few_logits(bench):
     sizes = replace(sizes_without_weights(bench.materials(), torch.float32), vocabulary=262_144)
     fast, plain = (Case(sizes, find_device("l4"), engine, "fast").memory_mb(4096, 4096) for engine in (True, False))
-    assert fast["logits"] == pytest.approx(LOGITS_AT_ONCE * 20 / 1e6)
+    assert fast["logits"] == pytest.approx(CHUNK_NUMBERS * 20 / 1e6)
     assert plain["logits"] == pytest.approx(4096 * 262_144 * 20 / 1e6, abs=0.1)
 
 

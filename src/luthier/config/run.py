@@ -185,7 +185,7 @@ class TrainingConfig(Part):
     )
     memory: Literal["auto", "low", "balanced", "fast"] = Field(
         "auto",
-        description="What is kept for the backward pass: low (whole layers are recomputed: a third slower), balanced "
+        description="What is kept for the backward pass: low (whole layers are recomputed: least memory), balanced "
         "(cheap products are recomputed), fast (everything); auto = balanced, or low where memory is short.",
     )
     checkpoint: CheckpointConfig = Field(default_factory=lambda: CheckpointConfig(), description="When work is saved.")

@@ -58,9 +58,6 @@ KEPT = {"fast": 2.0, "balanced": 1.4}
 LAUNCH_SECONDS = {"cuda": 1e-3, "mps": 1e-3, "cpu": 0.0}
 """Starting the kernels of a layer, forward and backward, takes at least so long, whatever they compute."""
 
-LOGITS_AT_ONCE = 8_000_000
-"""Most logits that the fast engine holds."""
-
 TRAINED_BYTES = 16
 """A trained weight, its gradient and two states of AdamW, all float32."""
 
@@ -194,6 +191,8 @@ class Case:
             tokens: computed tokens of a micro-batch.
             supervised: those of them that are learned.
         """
+        from luthier.training.fast.output import CHUNK_NUMBERS
+
         sizes, s = self.sizes, self.sizes.value_bytes
         logits = supervised * sizes.vocabulary
         kept = tokens * self._kept_bytes()
@@ -203,7 +202,7 @@ class Case:
             "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
             "activations": kept,
             "working memory": tokens * 2 * s * sizes.outputs / sizes.layers,
-            "logits": (min(logits, LOGITS_AT_ONCE) if self.fast else logits) * (2 * s + 12),
+            "logits": (min(logits, CHUNK_NUMBERS) if self.fast else logits) * (2 * s + 12),
             "pieces": pieces * kept,
         }
         parts = {name: round(value / 1e6, 1) for name, value in values.items()} | {"framework": FRAMEWORK_MB}
