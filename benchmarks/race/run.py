@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from typing import Any
 from race import accuracy, page
 from race.contestants import ABLATED, CONTESTANTS, NOTHING, Contestant
 from race.measures import best_peer, merged, rates, workload_record
-from race.processes import WORKERS, environment, prepare_once, run
+from race.processes import measure_machine, prepare_once, run
 from race.search import fastest_peer, refusal, settings_for
 from race.workloads import ROOT, WORKLOADS, Prepared, prepare
 
@@ -81,19 +80,6 @@ def race(prepared: Prepared, entries: Sequence[Entry], repeats: int) -> list[dic
             said = result.get("failed") or f"{sum(result['seconds'][1:]):.1f} s, {result['peak_memory_mb']:,.0f} MB"
             print(f"{prepared.name} {entry.title} {repeat + 1}/{repeats}: {said}", file=sys.stderr, flush=True)
     return runs
-
-
-def measure_machine() -> dict[str, Any]:
-    """The processor and the fastest matrix products it was seen to do, in GFLOP/s, measured in a fresh process."""
-    done = subprocess.run(
-        [sys.executable, str(WORKERS / "matrix_rate.py")],
-        stdout=subprocess.PIPE,
-        env=environment(),
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def record_workload(raw: dict[str, Any], prepared: Prepared, runs: list[dict[str, Any]]) -> None:

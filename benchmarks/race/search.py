@@ -1,10 +1,11 @@
 """Finds every peer's best legal settings on every workload, and writes best_settings.json.
 
 Legal is what leaves the first loss as it is: the same tokens, supervised alike. One setting after the other is varied
-and the best value kept, until nothing gets better: number type, padding-free batches, micro-batch, attention, length
-grouping. What was measured once is remembered, so a search that was interrupted goes on.
+and the best value kept: number type, padding-free batches, micro-batch, attention, length grouping. A peer begins with
+what was best for it on the workload that was searched first. A number type that this processor multiplies at less than
+half of float32's rate is not tried. What was measured once is remembered, so a search that was interrupted goes on.
 
-    python -m race.search [--workloads A,C] [--contestants trainer,trl] [--steps 2]
+    python -m race.search [--workloads A,C] [--contestants trainer,trl] [--vary micro_batch] [--steps 2]
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from race.contestants import CONTESTANTS, Contestant, Settings
 from race.measures import counted_seconds, same_loss
-from race.processes import prepare_once, run
+from race.processes import measure_machine, prepare_once, run
 from race.workloads import HERE, WORKLOADS, Prepared, prepare
 
 BEST = HERE.parent / "best_settings.json"
@@ -28,6 +30,9 @@ START_UP = 60
 
 FIRST = 900
 """Seconds that a process may take in all while nothing is known of the peer."""
+
+VARIED = ("dtype", "padding_free", "micro_batch", "attention", "grouped")
+"""The settings, in the order in which they are varied."""
 
 CLEARLY = 0.98
 """A value replaces another when its steps take less than this share of the other's time."""
@@ -57,6 +62,13 @@ def refusal(workload: str, name: str) -> str | None:
     return reason
 
 
+def beginning(contestant: Contestant, record: dict[str, Any]) -> Settings:
+    """What was best for a peer on the workload that was searched first, or what fits into any memory."""
+    return next(
+        (best[contestant.name] for best in record["best"].values() if contestant.name in best), contestant.settings
+    )
+
+
 def fastest_peer(workload: str) -> str:
     """The peer whose best trial on a workload took least time."""
     record = load()
@@ -68,6 +80,13 @@ def fastest_peer(workload: str) -> str:
     if not seconds:
         raise SystemExit(f"no peer was searched on {workload}: python -m race.search --workloads {workload}")
     return min(seconds, key=lambda name: seconds[name])
+
+
+@cache
+def bfloat16_is_slow() -> bool:
+    """Whether this processor multiplies bfloat16 at less than half of float32's rate."""
+    rates = measure_machine()["matrix_rate"]
+    return bool(rates["bfloat16"] < rates["float32"] / 2)
 
 
 class Search:
@@ -105,10 +124,11 @@ class Search:
         tokens = sum(len(row["ids"]) for row in self.prepared.rows if 1 < row["step"] <= self.steps)
         return measured | {"seconds": round(counted_seconds(result, tokens), 3)}
 
-    def best(self) -> Settings | None:
-        """Varies one setting after the other, from where every peer can begin."""
-        best, seconds = dict(self.contestant.settings), self.measure(self.contestant.settings)
-        for key in ("dtype", "padding_free", "micro_batch", "attention", "grouped"):
+    def best(self, varied: Sequence[str]) -> Settings | None:
+        """Varies one setting after the other, from where the peer begins."""
+        best = beginning(self.contestant, self.record)
+        seconds = self.measure(best)
+        for key in varied:
             for candidate in self._others(best, key):
                 time = self.measure(candidate, seconds)
                 if time is not None and (seconds is None or time < CLEARLY * seconds):
@@ -124,7 +144,7 @@ class Search:
         if self.prepared.about["task"] != "causal_lm" and key == "padding_free":
             return  # flattened batches are for causal models
         for value in self.contestant.choices.get(key, ()):
-            if value != settings[key]:
+            if value != settings[key] and not (value == "bfloat16" and bfloat16_is_slow()):
                 yield settings | {key: value}
 
 
@@ -143,6 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
     parser.add_argument("--contestants", default=",".join(c.name for c in CONTESTANTS.values() if c.is_peer))
+    parser.add_argument("--vary", default=",".join(VARIED), help="settings, such as micro_batch,attention")
     parser.add_argument("--steps", type=int, help="optimiser steps of a trial, the first one not counted")
     options = parser.parse_args()
     for workload in options.workloads.split(","):
@@ -155,7 +176,7 @@ def main() -> None:
             if workload in contestant.cannot:
                 continue
             prepare_once(contestant, prepared)
-            found = Search(contestant, prepared, steps, record).best()
+            found = Search(contestant, prepared, steps, record).best(options.vary.split(","))
             chosen = record["best"].setdefault(workload, {})
             chosen.pop(name, None)
             if found:
