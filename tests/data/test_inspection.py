@@ -107,5 +107,5 @@ def test_running_text_has_no_prompt(write_config, tmp_path, tiny_llama):
     data = {"labels": None, "instruction": None, "split": {"by": "random", "test": 0.1, "validation": 0.1}}
     settings = write_config(tmp_path / "run.yaml", tiny_llama, file, data=data)
     assert all(token.supervised for token in pipeline.inspect(settings).sequences[0][1:])
-    with pytest.raises(DataError, match="running text has no prompt"):
+    with pytest.raises(DataError, match="not sent through a chat template"):
         pipeline.inspect(settings, serve_check=True)

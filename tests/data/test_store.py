@@ -2,7 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from luthier.data.examples import Conversation, Document, Example, Labelled, Message
+from luthier.data.examples import (
+    Conversation,
+    Document,
+    Example,
+    Labelled,
+    Message,
+    MultiLabelled,
+    Pair,
+    Preference,
+    Scored,
+    TaggedWords,
+)
 from luthier.data.records import TokenSequence
 from luthier.data.store import Examples, ExampleWriter, Kept, Records, RecordsWriter, pack, unpack
 
@@ -12,6 +23,12 @@ from luthier.data.store import Examples, ExampleWriter, Kept, Records, RecordsWr
     [
         Labelled("净利润 “up”\n", "正面"),
         Document("text\twith\\ marks"),
+        MultiLabelled("a", ("b", "c")),
+        MultiLabelled("none", ()),
+        Scored("a", -0.25),
+        TaggedWords(("Nokia", "rose"), ("B-ORG", "O")),
+        Pair("one", "eins"),
+        Preference((Message("user", "a"),), "good", "bad"),
         Conversation((Message("user", "a"), Message("assistant", "b")), ({"name": "price", "args": [1]},)),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.config import DataConfig
-from luthier.data.cleaning import RowSet, comparable_text, label_of
+from luthier.data.cleaning import RowSet
 from luthier.data.intake import Taken, load_steps
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
@@ -34,8 +34,8 @@ class Gathered:
         files: names of the files, by number.
         examples: all rows, on disk.
         roles: int8, the split whose source a row comes from.
-        labels: int32, class number of a row, -1 without a label.
-        label_names: names of the classes, by number.
+        labels: int32, number of the classes that a row names, -1 when it names none.
+        combinations: the classes that rows name together, by number; one class where rows have one label.
         keys: float64, group number or time of a row.
         readable: whether a row has an example.
         signatures: to compare texts by.
@@ -47,7 +47,7 @@ class Gathered:
     examples: Examples
     roles: NDArray[np.int8]
     labels: NDArray[np.int32]
-    label_names: list[str]
+    combinations: list[tuple[str, ...]]
     keys: NDArray[np.float64]
     readable: NDArray[np.bool_]
     signatures: Signatures
@@ -56,7 +56,7 @@ class Gathered:
 
     def text(self, row_id: int) -> str:
         """The text by which a row is compared."""
-        return comparable_text(self.examples.example(row_id))
+        return self.examples.example(row_id).comparable
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Decisions:
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
     """The first pass: writes the examples aside and keeps a few numbers of each row."""
     files: dict[str, int] = {}
-    names: dict[str, int] = {}
+    combinations: dict[tuple[str, ...], int] = {}
     groups: dict[str, int] = {}
     roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
     first_bad: list[str] = []
@@ -104,12 +104,12 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         for row in taken:
             file = files.setdefault(row.file, len(files))
             writer.write(Kept(file, row.line, row.example, row.reason, row.changes, row.dropped))
-            label = None if row.example is None else label_of(row.example)
+            classes = () if row.example is None else row.example.classes
             roles.append(SPLITS.index(row.role))
-            labels.append(-1 if label is None else names.setdefault(label, len(names)))
+            labels.append(combinations.setdefault(classes, len(combinations)) if classes else -1)
             keys.append(float(groups.setdefault(row.key, len(groups)) if isinstance(row.key, str) else row.key or 0.0))
             readable.append(row.example is not None)
-            texts.append("" if row.example is None else comparable_text(row.example))
+            texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
             if row.example is None and not row.dropped:
                 quarantined += 1
@@ -126,7 +126,7 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         Examples(path),
         np.array(roles, np.int8),
         np.array(labels, np.int32),
-        list(names),
+        list(combinations),
         np.array(keys, np.float64),
         np.array(readable, bool),
         signer.finish(),
@@ -158,11 +158,14 @@ def _labels(rows: Gathered, config: DataConfig, made: Decisions) -> tuple[str, .
     """The allowed labels; rows of other splits with a label that training never shows are quarantined."""
     if config.labels is not None:
         return tuple(config.labels)
-    known = np.unique(rows.labels[made.rows(TRAIN)])
-    for row in np.flatnonzero(made.alive & (rows.labels >= 0) & ~np.isin(rows.labels, known)).tolist():
-        made.quarantined[row] = f"label '{rows.label_names[rows.labels[row]][:60]}' does not occur in the training rows"
+    trained = np.unique(rows.labels[made.rows(TRAIN)])
+    known = {name for code in trained.tolist() if code >= 0 for name in rows.combinations[code]}
+    others = {code: [n for n in names if n not in known] for code, names in enumerate(rows.combinations)}
+    strange = [code for code, names in others.items() if names]
+    for row in np.flatnonzero(made.alive & np.isin(rows.labels, strange)).tolist():
+        made.quarantined[row] = f"label '{others[rows.labels[row]][0][:60]}' does not occur in the training rows"
         made.alive[row] = False
-    return tuple(sorted(rows.label_names[code] for code in known.tolist() if code >= 0))
+    return tuple(sorted(known))
 
 
 def _check_tolerance(rows: Gathered, config: DataConfig, made: Decisions) -> None:

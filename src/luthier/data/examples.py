@@ -37,6 +37,16 @@ class Conversation:
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = field(default=())
 
+    @property
+    def comparable(self) -> str:
+        """Every turn."""
+        return "\n".join(message.content for message in self.messages)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the answers are free."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -45,6 +55,107 @@ class Labelled:
     text: str
     label: str
 
+    @property
+    def comparable(self) -> str:
+        """The text."""
+        return self.text
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The label."""
+        return (self.label,)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiLabelled:
+    """A text and all labels that are true of it: none, one or several."""
+
+    text: str
+    labels: tuple[str, ...]
+
+    @property
+    def comparable(self) -> str:
+        """The text."""
+        return self.text
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text and a number."""
+
+    text: str
+    score: float
+
+    @property
+    def comparable(self) -> str:
+        """The text."""
+        return self.text
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: a number is no class."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedWords:
+    """Words, each with its tag."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def comparable(self) -> str:
+        """The words."""
+        return " ".join(self.words)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The tags, each once."""
+        return tuple(sorted(set(self.tags)))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A text and what it becomes: a translation, a summary."""
+
+    source: str
+    target: str
+
+    @property
+    def comparable(self) -> str:
+        """The source."""
+        return self.source
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the answers are free."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A prompt with a better and a worse answer."""
+
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+    @property
+    def comparable(self) -> str:
+        """The prompt and both answers."""
+        return "\n".join((*(message.content for message in self.messages), self.chosen, self.rejected))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the answers are free."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -52,9 +163,20 @@ class Document:
 
     text: str
 
+    @property
+    def comparable(self) -> str:
+        """The text."""
+        return self.text
 
-Example = Conversation | Labelled | Document
-"""A tagged union: what the class is, is the tag."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+
+Example = Conversation | Labelled | MultiLabelled | Scored | TaggedWords | Pair | Preference | Document
+"""A tagged union: what the class is, is the tag. Every kind has the text by which rows are compared, without the answer
+where there is a right one, and the classes that its answer names."""
 
 
 class UnreadableRow(Exception):

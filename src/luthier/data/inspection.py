@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from luthier.config import RunConfig
-from luthier.data.examples import Conversation, Document, Example, Labelled
+from luthier.data.examples import Conversation, Example, Labelled
 from luthier.data.intake import iterate_examples
 from luthier.data.ledger import Entry, read_ledger
 from luthier.data.prepare import Encoder, Prepared
@@ -114,10 +114,10 @@ def serve_check(example: Example, renderer: Renderer) -> ServeCheck:
     """Compares the prompt with what plain `transformers` makes of the same messages by the model's own template.
 
     Raises:
-        DataError: running text has no prompt.
+        DataError: the row is no chat.
     """
-    if isinstance(example, Document):
-        raise DataError("running text has no prompt to compare", hint="inspect a row with an answer")
+    if not isinstance(example, Conversation | Labelled):
+        raise DataError("this row is not sent through a chat template", hint="inspect a conversation or labelled text")
     trained = renderer.prompt_ids(example)
     served = _served(example, renderer)
     if trained == served:

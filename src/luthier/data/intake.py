@@ -12,7 +12,7 @@ from typing import Any
 
 from luthier import registry
 from luthier.config import DataConfig, RunConfig, SourceConfig
-from luthier.data.cleaning import CleaningStep, DroppedRow, label_of
+from luthier.data.cleaning import CleaningStep, DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.formats import Format, describe, detect, load_format
 from luthier.data.sources import BadRow, DataFile, data_files
@@ -142,9 +142,9 @@ def _take(
         if form is None:
             raise UnreadableRow("no format could be told from the first rows")
         example = form.example(row)
-        label = label_of(example)
-        if config.labels is not None and label is not None and label not in config.labels:
-            raise UnreadableRow(f"label '{label[:60]}' is not among data.labels")
+        unknown = [name for name in example.classes if config.labels is not None and name not in config.labels]
+        if unknown:
+            raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
         key = _split_key(row, config.split.by) if role == "train" else None
         changes: list[str] = []
         for step in steps:

@@ -28,7 +28,7 @@ from luthier.runs.files import read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
-DATA_VERSION = 1
+DATA_VERSION = 2
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 Progress = Callable[[str, int, int | None], None]

@@ -11,8 +11,18 @@ from typing import Any, Literal
 import numpy as np
 
 from luthier.config import SourceConfig
-from luthier.data.cleaning import comparable_text, label_of
-from luthier.data.examples import Conversation, Document, Labelled, Row, UnreadableRow
+from luthier.data.examples import (
+    Conversation,
+    Document,
+    Labelled,
+    MultiLabelled,
+    Pair,
+    Preference,
+    Row,
+    Scored,
+    TaggedWords,
+    UnreadableRow,
+)
 from luthier.data.formats import Format, describe, detect, load_format
 from luthier.data.intake import sample_rows
 from luthier.data.similarity import Signer, equal_to, nearest_earlier
@@ -20,7 +30,20 @@ from luthier.data.sources import BadRow, DataFile, data_files
 from luthier.errors import DataError
 
 Language = Literal["en", "zh", "other"]
-TaskHint = Literal["classification", "conversation", "text", "unknown"]
+TaskHint = Literal[
+    "classification", "several labels", "scores", "tags", "pairs", "preferences", "conversation", "text", "unknown"
+]
+
+_HINTS: dict[type, TaskHint] = {
+    Labelled: "classification",
+    MultiLabelled: "several labels",
+    Scored: "scores",
+    TaggedWords: "tags",
+    Pair: "pairs",
+    Preference: "preferences",
+    Conversation: "conversation",
+    Document: "text",
+}
 
 _NEAR = 0.8
 _SAMPLE = 20_000
@@ -164,12 +187,10 @@ class _Seen:
 
     def _example(self, form: Format, row: Row) -> None:
         example = form.example(row)
-        text = comparable_text(example)
+        text = example.comparable
         self.lengths.append(len(text))
-        label = label_of(example)
-        self.labels.update([label] if label is not None else [])
-        hints: dict[type, TaskHint] = {Labelled: "classification", Conversation: "conversation", Document: "text"}
-        self.kinds[hints[type(example)]] += 1
+        self.labels.update(example.classes)
+        self.kinds[_HINTS[type(example)]] += 1
         if len(self.texts) < _SAMPLE and self.characters < _SAMPLE_CHARACTERS:
             self.texts.append(text)
             self.characters += len(text)

@@ -25,6 +25,7 @@ class TokenSequence:
         text: the text a plain classifier would read (labelled text, or the last user message).
         label: the expected answer, as text: the label, or the last assistant message; None for documents.
         truncated: how many tokens were cut.
+        rejected: tokens of a worse answer behind the same prompt, where rows are preferences.
     """
 
     ids: Sequence[int]
@@ -34,6 +35,7 @@ class TokenSequence:
     text: str = ""
     label: str | None = None
     truncated: int = 0
+    rejected: Sequence[int] = ()
 
     @property
     def supervised_count(self) -> int:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.data.examples import Conversation, Document, Example, Labelled, Message
+from luthier.data.examples import Example, Message
 from luthier.data.records import TokenSequence
 
 _BATCH = 1000
@@ -43,27 +43,34 @@ class Kept:
     dropped: bool = False
 
 
+KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
+"""Kinds of examples by the name they are packed with."""
+
+
 def pack(example: Example) -> str:
-    """An example as JSON."""
-    match example:
-        case Labelled(text, label):
-            return _to_json(["labelled", text, label])
-        case Document(text):
-            return _to_json(["document", text])
-        case Conversation(messages, tools):
-            turns = [[message.role, message.content] for message in messages]
-            return _to_json(["conversation", turns, tools])
+    """An example as JSON: its kind and its fields in order."""
+    values = (getattr(example, name) for name in example.__slots__)
+    return _to_json([type(example).__name__.lower(), *map(_plain, values)])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple) and value and isinstance(value[0], Message):
+        return [[message.role, message.content] for message in value]
+    return value
 
 
 def unpack(text: str) -> Example:
     """The reverse of `pack`."""
-    kind, *parts = json.loads(text)
-    if kind == "labelled":
-        return Labelled(*parts)
-    if kind == "document":
-        return Document(*parts)
-    turns, tools = parts
-    return Conversation(tuple(Message(role, content) for role, content in turns), tuple(tools))
+    name, *values = json.loads(text)
+    kind = KINDS[name]
+    fields = zip(kind.__slots__, values, strict=True)
+    return kind(*(_restored(field, value) for field, value in fields))
+
+
+def _restored(field: str, value: Any) -> Any:
+    if field == "messages":
+        return tuple(Message(role, content) for role, content in value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 class _ArrowWriter(ABC):
@@ -159,6 +166,7 @@ class RecordsWriter(_ArrowWriter):
                     ("text", pa.large_string()),
                     ("label", pa.string()),
                     ("truncated", pa.int32()),
+                    ("rejected", pa.list_(pa.int32())),
                 ]
             ),
         )
@@ -204,8 +212,9 @@ class Records(Sequence[TokenSequence]):
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
-        """Tokens of every sequence."""
-        return self._numbers("ids", lengths=True)
+        """Tokens of every sequence, those of a worse answer included."""
+        lengths: NDArray[np.int32] = self._numbers("ids", lengths=True) + self._numbers("rejected", lengths=True)
+        return lengths
 
     @cached_property
     def supervised(self) -> NDArray[np.int64]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from luthier.data.records import TokenSequence
 from luthier.evaluation.text import is_cjk
 from luthier.tasks import Prediction
+
+Baseline = Callable[[Sequence[str], Sequence[str], Sequence[TokenSequence]], list[Prediction]]
+"""(texts of the training rows, their labels, the rows to answer) -> answers."""
 
 MAXIMUM_ROWS = 20_000
 """Training rows of the linear model; more of them hardly change it, but its time and memory grow."""
@@ -56,3 +59,7 @@ def tfidf(
     model = make_pipeline(vectorizer, LogisticRegression(C=10.0, max_iter=1000))
     model.fit(train_texts, train_labels)
     return _answers(rows, [str(label) for label in model.predict([row.text for row in rows])] if rows else [])
+
+
+BASELINES: dict[str, Baseline] = {"majority": majority, "tfidf": tfidf}
+"""Simple ways of answering by the name that a task calls them by."""

@@ -14,7 +14,7 @@ from luthier.data.examples import Labelled
 from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError
-from luthier.evaluation.baselines import majority, tfidf
+from luthier.evaluation.baselines import BASELINES
 from luthier.evaluation.comparison import compare
 from luthier.evaluation.metrics import applicable
 from luthier.evaluation.results import Answers, assemble
@@ -182,7 +182,7 @@ class Examiner:
     def few_shot_renderer(self) -> Renderer | None:
         """A renderer that shows examples first; None when the task, the data or the configuration has none."""
         labels, count = self.renderer.labels, self.config.evaluation.few_shot
-        if not (self.task.base_answers and labels and count and len(self.train)):
+        if not (self.task.shots and labels and count and len(self.train)):
             return None
         order = np.random.default_rng(self.config.data.split.seed).permutation(len(self.train))[:2000]
         shots = _by_turns([self.train[int(number)] for number in order], count)
@@ -194,14 +194,15 @@ class Examiner:
         return [row[0] if isinstance(row, list) else plain for row, plain in zip(encoded, self.rows, strict=True)]
 
     def baselines(self) -> list[Answers]:
-        """The majority class and a linear model on word counts, where there are labels."""
-        labelled = self.renderer.labels and all(row.label is not None for row in self.rows) and len(self.rows)
-        if not (self.config.evaluation.baselines and labelled):
+        """The task's simple ways of answering, where all rows have an answer."""
+        names = self.task.baselines(self.renderer.labels)
+        if not (
+            self.config.evaluation.baselines and len(self.rows) and all(row.label is not None for row in self.rows)
+        ):
             return []
         texts = [row.text for row in self.train]
         labels = [row.label or "" for row in self.train]
-        simple = {"majority": majority(texts, labels, self.rows), "tfidf": tfidf(texts, labels, self.rows)}
-        return [Answers(name, self.split, self.modes[0], predictions) for name, predictions in simple.items()]
+        return [Answers(name, self.split, self.modes[0], BASELINES[name](texts, labels, self.rows)) for name in names]
 
     def compare(self, answers: Sequence[Answers]) -> dict[str, Any]:
         """The content of metrics.json. Baselines without a way of asking stand beside every one."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from luthier import registry
 from luthier.config import RunConfig
-from luthier.data.examples import Conversation, Labelled, Message
 from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError, DataError
@@ -42,19 +41,14 @@ class Speaker:
         """The task's ways of asking that give an answer; the first is the primary one."""
         return [mode for mode in self.task.modes(self.renderer.labels, answers=True) if mode != "likelihood"]
 
-    def example(self, text: str) -> Conversation | Labelled:
-        """A text as a question of the run's kind; the answer in it is never looked at."""
-        if self.renderer.labels:
-            return Labelled(text, self.renderer.labels[0])
-        return Conversation((Message("user", text), Message("assistant", "-")))
-
     def rows(self, texts: Sequence[str]) -> list[TokenSequence]:
         """Texts as token sequences without an expected answer.
 
         Raises:
             DataError: a text is longer than the run's `data.max_length`.
         """
-        numbered = [(number, self.example(text)) for number, text in enumerate(texts)]
+        labels = self.renderer.labels
+        numbered = [(number, self.task.question(text, labels)) for number, text in enumerate(texts)]
         rows = []
         for number, encoded in enumerate(self.task.encode(numbered, self.renderer)):
             if not isinstance(encoded, list):
@@ -91,7 +85,7 @@ def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None) -> S
     task: Task = registry.load("task", config.task.name)(config.task)
     files = resolve(config.model.base, allow_pickle=config.model.allow_pickle)
     labels = tuple(run.record["data"]["labels"])
-    loaded = load_base(config.model, files, head=task.head, labels=labels)
+    loaded = load_base(config.model, files, head=task.head, labels=task.outputs(labels))
     network = loaded.network
     if not base:
         network = registry.load("method", config.method.name)(config.method).open(loaded, run.adapter)

@@ -29,8 +29,8 @@ class Exporter(Protocol):
         """Writes the artefact into an empty folder. The speaker's network may be used up."""
         ...
 
-    def distributions(self, folder: Path, speaker: Speaker, rows: Sequence[TokenSequence]) -> torch.Tensor:
-        """What the artefact, read back as its users will read it, answers: probabilities [rows, v], float32."""
+    def distributions(self, folder: Path, speaker: Speaker, rows: Sequence[TokenSequence]) -> list[torch.Tensor]:
+        """What the artefact, read back as its users will read it, answers: see `parity.distributions`."""
         ...
 
 
@@ -65,10 +65,10 @@ def export_run(run: Run, target: str, output: Path | None, dtype: str | None) ->
         raise ConfigError(f"'{folder}' exists already", hint="remove it, or name another folder with --output")
     speaker = open_speaker(run, dtype="float32")
     rows = golden_rows(run, speaker)
-    expected_nv = distributions(speaker.network, rows)
-    allowed = rounding(run, rows, expected_nv, chosen)
+    expected = distributions(speaker.task, speaker.network, rows)
+    allowed = rounding(run, rows, expected, chosen)
     with new_folder(folder) as aside:
         exporter.write(speaker, aside, chosen)
-        parity = gate(expected_nv, exporter.distributions(aside, speaker, rows), allowed, target)
+        parity = gate(expected, exporter.distributions(aside, speaker, rows), allowed, target)
         write_json(aside / "luthier.json", {"run": run.path.name, "dtype": chosen, "parity": parity.to_dict()})
     return Exported(target, folder, chosen, parity)

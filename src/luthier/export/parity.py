@@ -1,15 +1,16 @@
 """The parity gate: an artefact must give the distributions that the adapter gives.
 
-Distance is the total variation between two distributions over the next token (over the classes, for a classifier):
-half the sum of absolute differences of probabilities, from 0 (the same) to 1. What is allowed is `FLOOR`, or
-`SLACK` times the distance that rounding the unmerged model's weights to the artefact's number type makes by itself.
+Distance is the largest total variation between two distributions over the next token (over the classes, for a
+classifier): half the sum of absolute differences of probabilities, from 0 (the same) to 1. What is allowed is `FLOOR`,
+or `SLACK` times the distance that rounding the unmerged model's weights to the artefact's number type makes by itself.
 
-Shapes: n = golden rows, v = vocabulary or classes.
+Shapes: m = distributions a row gives (one for each word of a tagger), v = vocabulary or classes.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from luthier.data.records import TokenSequence
 from luthier.errors import ArtefactRefused, DataError
 from luthier.evaluation.speaker import Speaker, open_speaker
 from luthier.runs import Run
+from luthier.tasks import Task
 
 if TYPE_CHECKING:
     import torch
@@ -73,44 +75,42 @@ def golden_rows(run: Run, speaker: Speaker) -> list[TokenSequence]:
     return rows
 
 
-def distributions(network: nn.Module, rows: Sequence[TokenSequence]) -> torch.Tensor:
-    """Probabilities of what follows each prompt, one row at a time without padding: float32 [n, v]."""
+def distributions(task: Task, network: nn.Module, rows: Sequence[TokenSequence]) -> list[torch.Tensor]:
+    """What a network answers, one row at a time without padding: probabilities [m, v] of every row, float32."""
     import torch
 
-    device = next(network.parameters()).device
-    found = []
     with torch.inference_mode():
-        for row in rows:
-            logits = network(torch.tensor([list(row.ids[: row.prompt_length])], device=device)).logits.float()
-            found.append((logits[0, -1] if logits.dim() == 3 else logits[0]).softmax(-1).cpu())
-    return torch.stack(found)
+        return [task.distributions(network, row).cpu() for row in rows]
 
 
-def distance(expected_nv: torch.Tensor, found_nv: torch.Tensor) -> float:
-    """The largest total variation between the rows of two sets of distributions."""
-    return float((expected_nv - found_nv).abs().sum(-1).max() / 2)
+def distances(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> list[float]:
+    """For every row, the largest total variation between two models' distributions."""
+    pairs = zip(expected, found, strict=True)
+    return [float((left_mv - right_mv).abs().sum(-1).max() / 2) for left_mv, right_mv in pairs]
 
 
-def rounding(run: Run, rows: Sequence[TokenSequence], expected_nv: torch.Tensor, dtype: str) -> float:
+def rounding(run: Run, rows: Sequence[TokenSequence], expected: Sequence[torch.Tensor], dtype: str) -> float:
     """How far apart rounding to a number type may bring two models."""
     import torch
 
     if dtype == "float32":
         return FLOOR
-    rounded = open_speaker(run, dtype="float32").network.to(getattr(torch, dtype))
-    return max(FLOOR, SLACK * distance(expected_nv, distributions(rounded, rows)))
+    speaker = open_speaker(run, dtype="float32")
+    rounded = speaker.network.to(getattr(torch, dtype))
+    return max(FLOOR, SLACK * max(distances(expected, distributions(speaker.task, rounded, rows))))
 
 
-def gate(expected_nv: torch.Tensor, found_nv: torch.Tensor, allowed: float, what: str) -> Parity:
+def gate(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor], allowed: float, what: str) -> Parity:
     """Lets an artefact pass, or not.
 
     Raises:
         ArtefactRefused: it differs beyond rounding.
     """
-    agreement = float((expected_nv.argmax(-1) == found_nv.argmax(-1)).float().mean())
-    parity = Parity(len(expected_nv), distance(expected_nv, found_nv), allowed, agreement)
+    apart = distances(expected, found)
+    same = [bool((a.argmax(-1) == b.argmax(-1)).all()) for a, b in zip(expected, found, strict=True)]
+    worst = max(range(len(apart)), key=lambda row: math.inf if math.isnan(apart[row]) else apart[row])
+    parity = Parity(len(apart), apart[worst], allowed, sum(same) / len(same))
     if not parity.distance <= allowed:  # also when it is not a number
-        worst = int((expected_nv - found_nv).abs().sum(-1).argmax())
         raise ArtefactRefused(
             f"'{what}' does not answer like the adapter: total variation {parity.distance:.2g}",
             where=f"golden prompt {worst + 1}",

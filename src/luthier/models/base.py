@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Head = Literal["causal_lm", "sequence_classification"]
+Head = Literal["causal_lm", "seq2seq_lm", "sequence_classification", "token_classification"]
 """Which transformers class carries a task."""
 
 Progress = Callable[[str], None]

@@ -15,6 +15,24 @@ from luthier.models.quiet import quiet
 
 log = logging.getLogger(__name__)
 
+LOADERS: dict[Head, str] = {
+    "causal_lm": "AutoModelForCausalLM",
+    "seq2seq_lm": "AutoModelForSeq2SeqLM",
+    "sequence_classification": "AutoModelForSequenceClassification",
+    "token_classification": "AutoModelForTokenClassification",
+}
+"""The class of `transformers` that loads each kind of network."""
+
+NEW_HEADS = ("sequence_classification", "token_classification")
+"""Kinds whose head is new, with an output for each label."""
+
+
+def loader_of(head: Head) -> Any:
+    """The class of `transformers` that loads a kind of network."""
+    import transformers
+
+    return getattr(transformers, LOADERS[head])
+
 
 def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Any:
     """The model's tokenizer, with a pad token: its own, else its end token.
@@ -54,7 +72,7 @@ def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Seq
         config: device, number type and what is trusted.
         files: where it is, from `resolve`.
         head: which kind of network.
-        labels: the classes in order, for a classification head.
+        labels: names of a new head's outputs, in order.
 
     Raises:
         ModelError: it cannot be loaded, or its weights do not fit the kind of network.
@@ -80,19 +98,16 @@ def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Seq
 def _load_network(
     config: ModelConfig, files: ModelFiles, head: Head, labels: Sequence[str], dtype: Any
 ) -> tuple[Any, dict[str, Any]]:
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
     options: dict[str, Any] = {}
-    if head == "sequence_classification":
+    if head in NEW_HEADS:
         options = {
             "id2label": dict(enumerate(labels)),
             "label2id": {label: index for index, label in enumerate(labels)},
             "ignore_mismatched_sizes": True,  # another classifier's head is replaced
         }
-    loader = AutoModelForCausalLM if head == "causal_lm" else AutoModelForSequenceClassification
     try:
         with quiet():
-            network, report = loader.from_pretrained(
+            network, report = loader_of(head).from_pretrained(
                 str(files.folder),
                 dtype=dtype,
                 local_files_only=True,
@@ -109,7 +124,7 @@ def _load_network(
 def _check_new(new: Iterable[str], architecture: Architecture, head: Head, files: ModelFiles) -> None:
     """Weights that the files lack were drawn at random: right for a classification head, wrong for anything else."""
     body = (*architecture.layers, *architecture.embeddings)
-    lacking = [name for name in sorted(new) if head == "causal_lm" or any(name.startswith(part) for part in body)]
+    lacking = [name for name in sorted(new) if head not in NEW_HEADS or any(name.startswith(part) for part in body)]
     if lacking:
         hint = "is it an encoder? then task: sequence_classification" if head == "causal_lm" else "download it again"
         raise ModelError(f"'{files.source}' has no weights for '{lacking[0]}'", where=str(files.folder), hint=hint)

@@ -61,7 +61,9 @@ class Task(Protocol):
     head: ClassVar[Head]
     peft_task: ClassVar[str]
     base_answers: ClassVar[bool]
-    """Whether an untuned base can answer at all, also from examples in its prompt; a new head cannot."""
+    """Whether an untuned base can answer at all; a new head cannot."""
+    shots: ClassVar[bool]
+    """Whether examples can be shown in the prompt."""
 
     def __init__(self, options: Any) -> None: ...
 
@@ -75,6 +77,22 @@ class Task(Protocol):
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Summed loss of a batch, float32; the loop divides by the `count` of the whole optimiser step."""
+        ...
+
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """Names of a new head's outputs, in order; none without a new head."""
+        ...
+
+    def baselines(self, labels: Sequence[str]) -> Sequence[str]:
+        """Names in `luthier.evaluation.baselines` of the simple ways that rows with answers are compared with."""
+        ...
+
+    def question(self, text: str, labels: Sequence[str]) -> Example:
+        """A text as a question; the answer in it is never looked at."""
+        ...
+
+    def distributions(self, network: nn.Module, row: TokenSequence) -> torch.Tensor:
+        """Probabilities that answer a row's prompt, float32 [m, v]: what an artefact must repeat."""
         ...
 
     def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from luthier.data.examples import Conversation, Document, Example, Labelled
+from luthier.data.examples import Conversation, Document, Example, Labelled, Message
 from luthier.data.records import Batch, Encoded, TokenSequence
 from luthier.models.base import Head
 from luthier.registry import Options
@@ -41,6 +41,7 @@ class CausalLm:
     head: Head = "causal_lm"
     peft_task = "CAUSAL_LM"
     base_answers = True
+    shots = True
 
     def __init__(self, options: CausalLmOptions) -> None:
         self.options = options
@@ -48,7 +49,7 @@ class CausalLm:
     def encode(self, examples: Sequence[tuple[int, Example]], renderer: Renderer) -> list[Encoded]:
         """Documents as they are, everything else through the template."""
         documents = [(row_id, e) for row_id, e in examples if isinstance(e, Document)]
-        asked = [(row_id, e) for row_id, e in examples if not isinstance(e, Document)]
+        asked = [(row_id, e) for row_id, e in examples if isinstance(e, Conversation | Labelled)]
         texts, answers = iter(renderer.render_documents(documents)), iter(renderer.render(asked))
         return [next(texts) if isinstance(example, Document) else next(answers) for _, example in examples]
 
@@ -89,6 +90,29 @@ class CausalLm:
         logits_nv = logits_bnv[rows_n, positions_n - t + logits_bnv.shape[1]].float()
         losses_n = cross_entropy(logits_nv, targets_n, reduction="none")
         return losses_n.new_zeros(b).index_add(0, rows_n, losses_n), rows_n.bincount(minlength=b)
+
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """The vocabulary is the head."""
+        return ()
+
+    def baselines(self, labels: Sequence[str]) -> Sequence[str]:
+        """Free answers have none."""
+        return ("majority", "tfidf") if labels else ()
+
+    def question(self, text: str, labels: Sequence[str]) -> Example:
+        """A labelled text, or a user's message."""
+        if labels:
+            return Labelled(text, labels[0])
+        return Conversation((Message("user", text), Message("assistant", "-")))
+
+    def distributions(self, network: nn.Module, row: TokenSequence) -> torch.Tensor:
+        """The token that follows the prompt, [1, v]."""
+        import torch
+
+        device = next(network.parameters()).device
+        logits_1tv = network(torch.tensor([list(row.ids[: row.prompt_length])], device=device)).logits
+        probabilities_1v: torch.Tensor = logits_1tv[:, -1].float().softmax(-1)
+        return probabilities_1v
 
     def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
         """Labels are scored and generated; answers are measured and generated; running text is measured."""

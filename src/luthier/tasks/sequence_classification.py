@@ -35,6 +35,7 @@ class SequenceClassification:
     head: Head = "sequence_classification"
     peft_task = "SEQ_CLS"
     base_answers = False
+    shots = False
 
     def __init__(self, options: SequenceClassificationOptions) -> None:
         self.options = options
@@ -74,6 +75,28 @@ class SequenceClassification:
         from torch.nn.functional import cross_entropy
 
         return cross_entropy(logits_bk.float(), batch.targets, reduction="sum")
+
+    def outputs(self, labels: Sequence[str]) -> Sequence[str]:
+        """One for each label."""
+        return labels
+
+    def baselines(self, labels: Sequence[str]) -> Sequence[str]:
+        """The commonest label and a linear model."""
+        return ("majority", "tfidf")
+
+    def question(self, text: str, labels: Sequence[str]) -> Example:
+        """A labelled text."""
+        return Labelled(text, labels[0])
+
+    def distributions(self, network: nn.Module, row: TokenSequence) -> torch.Tensor:
+        """The labels, [1, k]."""
+        import torch
+
+        device = next(network.parameters()).device
+        probabilities_1k: torch.Tensor = (
+            network(torch.tensor([list(row.ids)], device=device)).logits.float().softmax(-1)
+        )
+        return probabilities_1k
 
     def modes(self, labels: Sequence[str], *, answers: bool) -> tuple[str, ...]:
         """Only the head answers."""

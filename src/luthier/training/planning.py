@@ -216,7 +216,7 @@ def _judging_seconds(materials: Materials, steps: int, say: Callable[[str, int, 
         materials.load_base(), peft_task=materials.task.peft_task, total_steps=steps
     ).eval()
     plain = _scaled(rows, lambda some: examiner.sampled(some).answers("plan", network))
-    shown = examiner.few_shot_renderer() if materials.task.base_answers else None
+    shown = examiner.few_shot_renderer()
     say("measuring the final evaluation", 1, 2)
     shots = 0.0
     if shown:

@@ -80,7 +80,8 @@ class Materials:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Otherwise NaN is written into every new tensor first.
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        return load_base(self.config.model, self.files, head=self.task.head, labels=self.renderer.labels)
+        outputs = self.task.outputs(self.renderer.labels)
+        return load_base(self.config.model, self.files, head=self.task.head, labels=outputs)
 
 
 @dataclass

@@ -3,9 +3,20 @@ import pytest
 from pydantic import ValidationError
 
 from luthier import registry
-from luthier.data.cleaning import CleaningStep, RowSet, comparable_text, label_of
+from luthier.data.cleaning import CleaningStep, RowSet
 from luthier.data.cleaning.deduplicate import Deduplicate, DeduplicateOptions
-from luthier.data.examples import Conversation, Document, Example, Labelled, Message
+from luthier.data.examples import (
+    Conversation,
+    Document,
+    Example,
+    Labelled,
+    Message,
+    MultiLabelled,
+    Pair,
+    Preference,
+    Scored,
+    TaggedWords,
+)
 from luthier.data.similarity import Signer
 
 LONG = "Operating profit rose to EUR 13.1 mn from EUR 8.7 mn in the same period of the year before"
@@ -63,13 +74,18 @@ def test_thresholds_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "text", "label"),
+    ("example", "text", "classes"),
     [
-        (Labelled("a", "b"), "a", "b"),
-        (Document("a"), "a", None),
-        (Conversation((Message("user", "a"), Message("assistant", "b"))), "a\nb", None),
+        (Labelled("a", "b"), "a", ("b",)),
+        (MultiLabelled("a", ("b", "c")), "a", ("b", "c")),
+        (Scored("a", 0.5), "a", ()),
+        (TaggedWords(("a", "b"), ("O", "O")), "a b", ("O",)),
+        (Pair("a", "b"), "a", ()),
+        (Preference((Message("user", "a"),), "b", "c"), "a\nb\nc", ()),
+        (Document("a"), "a", ()),
+        (Conversation((Message("user", "a"), Message("assistant", "b"))), "a\nb", ()),
     ],
 )
-def test_what_rows_are_compared_by(example: Example, text: str, label: str | None) -> None:
-    assert comparable_text(example) == text
-    assert label_of(example) == label
+def test_what_rows_are_compared_by(example: Example, text: str, classes: tuple[str, ...]) -> None:
+    assert example.comparable == text
+    assert example.classes == classes

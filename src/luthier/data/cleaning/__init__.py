@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.examples import Conversation, Example, Labelled
+from luthier.data.examples import Example
 from luthier.registry import Options
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RowSet:
     Attributes:
         rows: int64, ids of the rows, ascending.
         signatures: of every row, by id.
-        labels: int32, class number of every row by id, -1 for rows without a label.
+        labels: int32, number of the classes that every row names by id, -1 for rows that name none.
         text: the text of a row, read from disk.
     """
 
@@ -59,15 +59,3 @@ class CleaningStep:
     def judge(self, rows: RowSet) -> Mapping[int, str]:
         """All rows, after every `repair`: row id -> why it is dropped. Rows of other splits are judged on their own."""
         return {}
-
-
-def comparable_text(example: Example) -> str:
-    """The text by which rows are compared: without the label, with every turn of a conversation."""
-    if isinstance(example, Conversation):
-        return "\n".join(message.content for message in example.messages)
-    return example.text
-
-
-def label_of(example: Example) -> str | None:
-    """The label of an example, None for those without."""
-    return example.label if isinstance(example, Labelled) else None

@@ -10,6 +10,7 @@ from luthier import registry
 from luthier.data.records import TokenSequence
 from luthier.evaluation.speaker import Speaker
 from luthier.export.parity import distributions
+from luthier.models.loading import loader_of
 from luthier.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -34,11 +35,9 @@ class Merged:
             network.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
 
-    def distributions(self, folder: Path, speaker: Speaker, rows: Sequence[TokenSequence]) -> torch.Tensor:
+    def distributions(self, folder: Path, speaker: Speaker, rows: Sequence[TokenSequence]) -> list[torch.Tensor]:
         """Loads the folder as plain `transformers` does, in the type it was saved in."""
-        from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-        loader = AutoModelForCausalLM if speaker.task.head == "causal_lm" else AutoModelForSequenceClassification
+        loader = loader_of(speaker.task.head)
         with quiet():
             network = loader.from_pretrained(str(folder), dtype="auto", local_files_only=True).eval()
-        return distributions(network, rows)
+        return distributions(speaker.task, network, rows)

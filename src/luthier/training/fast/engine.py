@@ -81,6 +81,8 @@ class FastEngine:
         self.notes: list[str] = []
         self.share, self.offset = False, 0
         self.below: Below | None = None
+        if not isinstance(task, LearnsTokens | LearnsRows):
+            raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
         self.parts = Parts.of(network)
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
         self.forwards = self._replacements(recompute=memory != "fast" and "recompute" not in self.without)
