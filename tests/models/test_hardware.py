@@ -1,66 +1,12 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from luthier.errors import ConfigError
 from luthier.models import hardware
-from luthier.models.hardware import PeakMemory, choose_device, choose_dtype, describe_processor, measure_speeds
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
-
-
-def test_device_by_name() -> None:
-    assert choose_device("cpu") == CPU
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
-
-
-def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="'cuda' is not available here"):
-        choose_device("cuda")
-
-
-def test_a_named_type_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "measure_speeds", lambda: pytest.fail("measured for nothing"))
-    assert choose_dtype("bfloat16", CPU) == (torch.bfloat16, "as configured")
-
-
-@pytest.mark.parametrize(
-    ("single", "half", "chosen"),
-    [(100.0, 300.0, torch.bfloat16), (100.0, 129.0, torch.float32), (100.0, 20.0, torch.float32)],
-)
-def test_bfloat16_has_to_be_clearly_faster(
-    single: float, half: float, chosen: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware, "measure_speeds", lambda: (single, half))
-    dtype, reason = choose_dtype("auto", CPU)
-    assert dtype is chosen
-    assert f"float32 {single:.0f} GFLOP/s, bfloat16 {half:.0f} GFLOP/s" in reason
-
-
-def test_speeds_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    monkeypatch.setattr(hardware, "measure_speeds", lambda: calls.append(1) or (50.0, 100.0))
-    assert choose_dtype("auto", CPU) == choose_dtype("auto", CPU)
-    assert len(calls) == 1
-    (key,) = json.loads((tmp_path / "processors.json").read_text())
-    assert hardware.processor_name() in key
-    assert torch.__version__ in key
-
-
-def test_a_damaged_memory_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "processors.json").write_text("{")
-    monkeypatch.setattr(hardware, "measure_speeds", lambda: (50.0, 100.0))
-    assert choose_dtype("auto", CPU)[0] is torch.bfloat16
+from luthier.models.hardware import GROWN, FreedMemory, PeakMemory, describe_processor, measure_speeds
 
 
 def test_measured_speeds_are_speeds() -> None:
@@ -84,3 +30,15 @@ def test_peak_memory_sees_what_was_freed_again() -> None:
         torch.ones(1)
     assert 150 < memory.peak_mb - memory.start_mb < 400
     assert hardware.peak_memory_mb() >= memory.peak_mb * 0.99
+
+
+def test_memory_is_handed_back_when_steps_make_the_process_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, trims = [0], []
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=held[0]))
+    monkeypatch.setattr("psutil.Process", lambda: process)
+    monkeypatch.setattr(hardware, "give_back_memory", lambda: trims.append(held[0]))
+    freed = FreedMemory()
+    grown = int(1000 * GROWN) + 1
+    for held[0] in (1000, 1000, grown, 1020, 1020, int(1020 * GROWN), int(1020 * GROWN) + 1):
+        freed.after_step()
+    assert trims == [grown, int(1020 * GROWN) + 1], "the step after handing back shows what a step needs"

@@ -1,9 +1,8 @@
-"""What this machine computes with, and in which type of number it does so fastest."""
+"""This machine: its processor, how fast it multiplies, and how much memory the process holds."""
 
 from __future__ import annotations
 
 import ctypes
-import json
 import platform
 import re
 import resource
@@ -12,78 +11,15 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-from luthier.errors import ConfigError
-from luthier.runs.files import cache_folder, read_json, write_json
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 SHAPES = [(256, 576, 1536), (512, 1024, 1024)]
 """Rows, inner width, columns of the probed products: what small language models multiply."""
 
-CLEARLY_FASTER = 1.3
-"""bfloat16 rounds more coarsely than float32, so it has to win by this much."""
+GROWN = 1.05
+"""Memory is handed back when a process holds so many times what a step needs."""
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16")
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is a GPU where there is one.
-
-    Raises:
-        ConfigError: this machine does not have it.
-    """
-    import torch
-
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(device for device, there in available.items() if there)
-    if not available[name]:
-        there = [device for device, is_there in available.items() if is_there]
-        raise ConfigError(f"model.device: '{name}' is not available here", expected=f"auto or {' or '.join(there)}")
-    return torch.device(name)
-
-
-def choose_dtype(name: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """The type of frozen weights and computation, and why.
-
-    `auto` takes bfloat16 where it is clearly faster: on a CPU this is measured once (under a second) and remembered.
-
-    Args:
-        name: auto, float32 or bfloat16.
-        device: where to compute.
-    """
-    import torch
-
-    if name != "auto":
-        return getattr(torch, name), "as configured"
-    if device.type == "cuda":
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
-        dtype = torch.bfloat16 if supported else torch.float32
-        return dtype, f"this GPU {'computes in bfloat16' if supported else 'has no bfloat16'}"
-    if device.type != "cpu":
-        return torch.float32, f"the safe choice on {device.type}"
-    single, half = _remembered_speeds()
-    dtype = torch.bfloat16 if half >= CLEARLY_FASTER * single else torch.float32
-    return dtype, f"matrix products: float32 {single:.0f} GFLOP/s, bfloat16 {half:.0f} GFLOP/s on this processor"
-
-
-def _remembered_speeds() -> tuple[float, float]:
-    import torch
-
-    key = f"{processor_name()} | torch {torch.__version__} | {torch.get_num_threads()} threads"
-    memory = cache_folder() / "processors.json"
-    try:
-        known: dict[str, list[float]] = read_json(memory)
-    except (FileNotFoundError, json.JSONDecodeError):
-        known = {}
-    if key not in known:
-        known[key] = [round(speed, 1) for speed in measure_speeds()]
-        write_json(memory, known)
-    single, half = known[key]
-    return single, half
 
 
 def measure_speeds(repeats: int = 5, seconds: float = 0.6) -> tuple[float, float]:
@@ -154,24 +90,36 @@ def peak_memory_mb() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free where a device computes."""
-    import psutil
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
-
-
 def give_back_memory() -> None:
     """Hands freed memory back to the system.
 
-    glibc keeps what it freed in pieces between what is still used. Batches of many different lengths then make a
-    process grow by half its size over a hundred steps; with this call after every step it stays level, and no slower.
+    glibc keeps what it freed in pieces between what is still used; batches of many different lengths then make a
+    process grow by half its size over a hundred steps.
     """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
+
+
+class FreedMemory:
+    """Hands freed memory back when steps of different sizes have made the process grow.
+
+    Not after every step: taking the pages back costs a step of the fast engine a tenth of its time.
+    """
+
+    def __init__(self) -> None:
+        self._usual = 0
+        self._fresh = True
+
+    def after_step(self) -> None:
+        """Looks at what the process holds; a step that began with nothing to spare shows what steps need."""
+        import psutil
+
+        held = psutil.Process().memory_info().rss
+        if self._fresh:
+            self._usual, self._fresh = max(self._usual, held), False
+        elif held > GROWN * self._usual:
+            give_back_memory()
+            self._fresh = True
 
 
 class PeakMemory:

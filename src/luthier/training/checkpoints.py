@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import TrainingError
+from luthier.models.compute import KINDS
 from luthier.runs.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Progress:
         best_value: its score.
         stale: evaluations since then without improvement of the early-stopping metric.
         watched: best value of the early-stopping metric.
+        loss_scale: what the loss is multiplied by before the backward pass, in float16.
+        good_steps: steps since it was last changed.
     """
 
     step: int = 0
@@ -50,6 +53,8 @@ class Progress:
     best_value: float | None = None
     stale: int = 0
     watched: float | None = None
+    loss_scale: float = 1.0
+    good_steps: int = 0
 
 
 class Checkpoints:
@@ -181,18 +186,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torc
 
 
 def _random_state() -> dict[str, torch.Tensor]:
-    import torch
-
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state |= {f"cuda.{number}": value for number, value in enumerate(torch.cuda.get_rng_state_all())}
-    return state
+    return {
+        f"{name}.{number}": state
+        for name, kind in KINDS.items()
+        if kind.available()
+        for number, state in enumerate(kind.random_states())
+    }
 
 
 def _restore_random(state: dict[str, torch.Tensor]) -> None:
-    import torch
-
-    torch.set_rng_state(state["cpu"])
-    for name, value in state.items():
-        if name.startswith("cuda."):
-            torch.cuda.set_rng_state(value, int(name.removeprefix("cuda.")))
+    for name, kind in KINDS.items():
+        if kind.available():
+            own = {key: value for key, value in state.items() if key.startswith(f"{name}.")}
+            kind.restore_random_states([own[f"{name}.{number}"] for number in range(len(own))])

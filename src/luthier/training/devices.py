@@ -43,6 +43,8 @@ class Device:
             return "float32", "the safe choice on mps"
         if "bfloat16" in self.tflops:
             return "bfloat16", "this device computes in bfloat16"
+        if "float16" in self.tflops:
+            return "float16", "this device has no bfloat16; float16 with a scaled loss is its fast type"
         return "float32", "this device has no bfloat16"
 
     def to_dict(self) -> dict[str, Any]:
