@@ -32,14 +32,26 @@ SENTENCES = [
     ("nothing alike", "completely different words here"),
 ]
 
+PAIRS = [
+    Prediction(n, "q", "chosen", answer, answer, {"chosen": 0.5, "rejected": n / 3})
+    for n, answer in ((0, "chosen"), (1, "rejected"))
+]
+TAGS = ["B-A", "I-A", "O"]
+TAGGED = [
+    Prediction(0, "a b c", "B-A I-A O", "B-A I-A O", "B-A I-A O", form="tags"),
+    Prediction(1, "d e", "O B-A", "B-A B-A", "B-A B-A", form="tags"),
+]
+NUMBERS = [
+    Prediction(n, "", str(expected), str(found), str(found), form="number")
+    for n, (expected, found) in enumerate([(0.5, 0.25), (-1.0, -0.5), (0.0, 0.75), (2.0, 1.0)])
+]
+
 
 @pytest.mark.parametrize("name", registry.names("metric"))
 def test_value_is_the_formula_over_summed_counts_and_over_any_leading_dimensions(name, answers, labels):
     chosen = metric(name)
-    predictions, allowed = answers(60, 0.6), labels
-    if not chosen.applies(predictions, allowed):
-        predictions, allowed = free(SENTENCES), []
-    assert chosen.applies(predictions, allowed)
+    candidates = ((answers(60, 0.6), labels), (free(SENTENCES), []), (PAIRS, []), (TAGGED, TAGS), (NUMBERS, []))
+    predictions, allowed = next(found for found in candidates if chosen.applies(*found))
     counts = chosen.counts(predictions, allowed)
     assert counts.shape[0] == len(predictions)
     totals = np.stack([counts.sum(0), 2 * counts.sum(0)])
@@ -139,6 +151,8 @@ def test_exact_match_overlooks_only_form(expected, raw, same):
 
 def test_what_applies_to_labels_free_answers_measured_answers_and_documents(answers, labels):
     asked = ["mcc", "accuracy"]
+    scored = [Prediction(0, "q", "up", "up", "up", {"up": -0.5, "down": -1.0}, 0.5, 2)]
+    assert list(applicable(["perplexity"], scored, ["up", "down"])) == ["perplexity", "invalid", "loss"]
     assert list(applicable(asked, answers(5, 1.0), labels)) == ["mcc", "accuracy", "invalid", "loss"]
     assert list(applicable(asked, free(SENTENCES), [])) == ["exact_match", "chrf", "loss", "perplexity"]
     assert list(applicable(["bleu"], free(SENTENCES), [])) == ["bleu", "loss", "perplexity"]

@@ -11,7 +11,7 @@ Shapes: n = rows, k = counts a row, ... = any number of leading dimensions (resa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -47,16 +47,32 @@ class Metric(ABC):
         return float(self.from_totals(self.counts(predictions, labels).sum(axis=0)))
 
 
+USUAL = (
+    ("reward_accuracy", "reward_margin"),
+    ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy", "rmse", "mae", "pearson", "spearman", "r2"),
+    ("exact_match", "chrf"),
+)
+"""What is told where nothing that was asked for applies: the first of these groups of which something does."""
+
+ALWAYS = ("invalid", "loss", "perplexity")
+"""What is told of all answers, where it applies; the last one only of answers without labels."""
+
+
 def applicable(names: Sequence[str], predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Metric]:
     """The metrics to report of such answers, by name: those asked for that apply, first, then what is always told.
 
-    Always told are the share of invalid answers, the loss and, without labels, the perplexity. Free answers for which
-    nothing was asked that applies get the exact match and chrF.
+    Always told are the share of invalid answers, the loss and, without labels, the perplexity; of answers that name
+    several labels also micro F1 and the exact match. Where nothing was asked that applies, pairs get the accuracy and
+    the margin of their rewards, tagged words the scores of entities, numbers errors and correlations, free answers the
+    exact match and chrF.
     """
 
-    def applying(candidates: Sequence[str]) -> dict[str, Metric]:
+    def applying(candidates: Iterable[str]) -> dict[str, Metric]:
         metrics: dict[str, Metric] = {name: registry.load("metric", name)() for name in candidates}
         return {name: metric for name, metric in metrics.items() if metric.applies(predictions, labels)}
 
-    chosen = applying(names) or applying(["exact_match", "chrf"])
-    return chosen | applying([name for name in ("invalid", "loss", "perplexity") if name not in chosen])
+    groups = map(applying, (names, *USUAL))
+    chosen = next((group for group in groups if group), {})
+    several = ("f1_micro", "exact_match") if predictions and predictions[0].form == "labels" else ()
+    always = ALWAYS[:-1] if labels else ALWAYS
+    return chosen | applying(name for name in (*several, *always) if name not in chosen)

@@ -25,7 +25,7 @@ class FreeMetric(Metric, ABC):
 
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
         """Whether there are no labels, every row has a right answer, and the model was made to answer at all."""
-        answered = any(row.parsed is not None for row in predictions)
+        answered = any(row.parsed is not None and row.form == "plain" for row in predictions)
         return not labels and answered and all(row.expected is not None for row in predictions)
 
 

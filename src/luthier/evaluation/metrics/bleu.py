@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from luthier.data.words import is_cjk
 from luthier.evaluation.metrics._free import SacreBleuMetric
-from luthier.evaluation.text import is_cjk
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as SacreMetric

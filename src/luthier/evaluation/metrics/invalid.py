@@ -17,8 +17,8 @@ class Invalid(Metric):
     higher_is_better = False
 
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
-        """Whether there are labels to miss."""
-        return bool(labels) and bool(predictions)
+        """Whether there are labels, and one is to be hit."""
+        return bool(labels) and bool(predictions) and predictions[0].form == "plain"
 
     def counts(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> Floats:
         """[n, 2]: invalid, one."""

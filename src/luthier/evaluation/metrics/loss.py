@@ -11,7 +11,9 @@ from luthier.tasks import Prediction
 
 
 class Loss(Metric):
-    """Nats per token of the expected answers (per row for a classifier with a head), over all rows together."""
+    """Nats per token of the expected answers, over all rows together: per word of a tagger, per row for any other head,
+    and the mean squared error where the answer is a number.
+    """
 
     title = "loss"
     higher_is_better = False

@@ -12,13 +12,14 @@ from luthier.tasks import Prediction
 
 
 class Perplexity(Loss):
-    """e to the power of the loss per token, of free answers and documents."""
+    """e to the power of the loss per token."""
 
     title = "perplexity"
 
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
-        """Whether there are no labels and the loss of every row was measured."""
-        return not labels and super().applies(predictions, labels)
+        """Whether the loss of every row was measured, on text: of two answers to choose from there is none."""
+        choices = any((row.scores and not labels) or row.form != "plain" for row in predictions)
+        return not choices and super().applies(predictions, labels)
 
     def from_totals(self, totals_k: Floats) -> Floats:
         """exp(nats / tokens)."""
