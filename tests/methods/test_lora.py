@@ -11,12 +11,14 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from luthier.config import ModelConfig
+from luthier.data.records import Batch
 from luthier.errors import ModelError
 from luthier.methods.lora import Lora, LoraOptions
 from luthier.models.architectures import describe
 from luthier.models.base import BaseModel, Head, ModelFiles
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
+from luthier.models.quantisation import weight_of
 
 IDS = torch.tensor([[5, 6, 7, 8], [11, 12, 13, 14]])
 
@@ -263,3 +265,264 @@ def test_an_adapter_of_another_base(tiny_llama: Path, tiny_bert: Path, tmp_path:
     method.save(network, tmp_path, base)
     with pytest.raises(ModelError, match="does not load on this base"):
         method.open(load(tiny_bert, head="sequence_classification"), tmp_path)
+
+
+def layers_of(network: Any) -> dict[str, Any]:
+    return {name: module for name, module in network.named_modules() if "default" in getattr(module, "lora_A", ())}
+
+
+def plainly_loaded(folder: Path, base: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The adapter as somebody loads it who has never heard of Luthier."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=dtype), folder)
+
+
+def test_in_lora_plus_b_learns_faster(tiny_llama: Path) -> None:
+    method, network = applied(load(tiny_llama), plus_ratio=16, dora=True, modules_to_save=["lm_head"])
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = method.parameter_groups(network, 1e-3, 0.1)
+    rates = {names[id(p)]: group["lr"] for group in groups for p in group["params"]}
+    assert rates.keys() == {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert sum(len(group["params"]) for group in groups) == len(rates), "each once"
+    assert {rate for name, rate in rates.items() if ".lora_B." in name} == {16e-3}
+    assert {rate for name, rate in rates.items() if ".lora_B." not in name} == {1e-3}
+    assert groups[0]["lr"] == 1e-3, "the rate that events tell"
+
+
+DECOMPOSED: list[dict[str, Any]] = [
+    {"init": "pissa"},
+    {"init": "pissa_fast", "rank": 4},
+    {"init": "olora", "rslora": True},
+    {"init": "pissa", "dora": True},
+    {"init": "pissa", "rslora": True, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 6, "up_proj": 3}},
+    {"init": "olora", "rank_pattern": {"k_proj": 3}, "alpha_pattern": {"k_proj": 5}},
+]
+
+
+@pytest.mark.parametrize("options", DECOMPOSED, ids=str)
+def test_decompositions_are_saved_as_plain_lora(options: dict[str, Any], tiny_llama: Path, tmp_path: Path) -> None:
+    base = load(tiny_llama)
+    before = logits(base.network)
+    untouched = {name: value.clone() for name, value in base.network.state_dict().items()}
+    method, network = applied(base, **options)
+    torch.testing.assert_close(logits(network), before, atol=1e-4, rtol=0)
+    weight = network.get_submodule("base_model.model.model.layers.0.mlp.up_proj").base_layer.weight
+    assert not torch.allclose(weight, untouched["model.layers.0.mlp.up_proj.weight"], atol=1e-3)
+    tuned = train(network)
+    method.save(network, tmp_path / "adapter", base)
+    assert torch.equal(logits(network), tuned), "saving changes nothing"
+    written = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (written["init_lora_weights"], written["r"]) == (True, 2 * options.get("rank", 16))
+    plain = plainly_loaded(tmp_path / "adapter", tiny_llama)
+    torch.testing.assert_close(logits(plain), tuned, atol=2e-5, rtol=0)
+    for name, layer in layers_of(network).items():
+        same = plain.get_submodule(name)
+        assert same.r["default"] == 2 * layer.r["default"]
+        assert same.scaling["default"] == pytest.approx(layer.scaling["default"])
+    assert float((tuned - before).abs().max()) > 0.01
+    torch.testing.assert_close(logits(method.merge(network)), tuned, atol=2e-5, rtol=0)
+
+
+def test_decomposed_weights_of_gpt2_are_saved_as_plain_lora(tmp_path: Path) -> None:
+    config = AutoConfig.for_model("gpt2", vocab_size=64, n_embd=32, n_layer=2, n_head=4, initializer_range=0.2)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+
+    def fresh() -> Any:
+        return AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+
+    base = in_memory(fresh(), tmp_path)
+    before = logits(base.network)
+    method, network = applied(base, init="pissa")
+    torch.testing.assert_close(logits(network), before, atol=1e-4, rtol=0)
+    tuned = train(network)
+    method.save(network, tmp_path / "adapter", base)
+    torch.testing.assert_close(
+        logits(plainly_loaded(tmp_path / "adapter", tmp_path / "base")), tuned, atol=2e-5, rtol=0
+    )
+    with pytest.raises(ModelError, match="olora does not know transposed weights"):
+        applied(in_memory(fresh(), tmp_path), init="olora")
+
+
+def test_in_bfloat16_a_decomposition_differs_from_its_artefact_by_rounding_only(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    base = load(tiny_llama, "bfloat16")
+    before = logits(base.network)
+    method, network = applied(base, init="pissa")
+    assert {p.dtype for p in network.parameters() if p.requires_grad} == {torch.float32}
+    rounding = float((logits(network) - before).abs().max())
+    tuned = train(network)
+    method.save(network, tmp_path, base)
+    apart = float((logits(method.open(load(tiny_llama, "bfloat16"), tmp_path)) - tuned).abs().max())
+    assert apart <= 4 * rounding < 0.1 * float((tuned - before).abs().max())
+
+
+@pytest.mark.parametrize("init", ["pissa", "pissa_fast", "olora"])
+def test_a_decomposition_is_repeated_bit_for_bit(init: str, tiny_llama: Path) -> None:
+    (_, one), (_, other) = (applied(load(tiny_llama), init=init, rank=4) for _ in range(2))
+    other_weights = other.state_dict()
+    assert all(torch.equal(value, other_weights[name]) for name, value in one.state_dict().items())
+
+
+def test_a_state_puts_a_base_right_that_was_decomposed_otherwise(tiny_llama: Path) -> None:
+    method, network = applied(load(tiny_llama), init="pissa_fast", rank=4)
+    tuned = train(network)
+    base = load(tiny_llama)
+    torch.manual_seed(5)
+    other = method.apply(base, peft_task="CAUSAL_LM", total_steps=1)
+    assert not torch.equal(
+        method.state(other)["start.base_model.model.model.layers.0.mlp.up_proj.A"],
+        method.state(network)["start.base_model.model.model.layers.0.mlp.up_proj.A"],
+    )
+    method.restore(other, method.state(network))
+    torch.testing.assert_close(logits(other), tuned, atol=2e-5, rtol=0)
+    lacking = {name: value for name, value in method.state(network).items() if not name.startswith("start.")}
+    with pytest.raises(ModelError, match="not of this network"):
+        method.restore(other, lacking)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"init": "pissa", "rank": 20}, "no 20 directions in 'model.layers.0.self_attn.k_proj' of 16 x 32"),
+        ({"init": "pissa", "targets": ".*lm_head"}, "the weight of 'lm_head', which other modules share"),
+        ({"init": "pissa", "targets": ["lm_head"]}, "an embedding table, or what shares its weight"),
+        ({"init": "olora", "targets": ["q_proj", "embed_tokens"]}, "an embedding table"),
+        ({"init": "loftq"}, "makes up for what nf4 takes"),
+    ],
+)
+def test_initialisations_that_do_not_fit_the_base(options: dict[str, Any], message: str, tiny_llama: Path) -> None:
+    with pytest.raises(ModelError, match=message):
+        applied(load(tiny_llama), **options)
+
+
+class Looked:
+    """A base that is looked at in batches of random rows, padded on the right."""
+
+    def __init__(self, base: BaseModel, task: str, **options: Any) -> None:
+        torch.manual_seed(0)
+        self.method, self.network = applied(base, task, init="eva", **options)
+        self.batches = []
+        for _ in range(4):
+            ids_bt = torch.randint(3, 300, (8, 12))
+            mask_bt = torch.ones_like(ids_bt)
+            mask_bt[:4, 7:] = 0
+            ids_bt[:4, 7:] = 0
+            self.batches.append(Batch(ids_bt, mask_bt, ids_bt[:, :5].clone(), range(8), 40))
+        self.before = logits_of(self.network, self.batches[0])
+        self.method.initialise(self.network, self.batches, lambda batch: logits_of(self.network, batch))
+
+
+def logits_of(network: Any, batch: Batch) -> torch.Tensor:
+    network.eval()
+    decoder = {"decoder_input_ids": batch.targets} if network.config.is_encoder_decoder else {}
+    found: torch.Tensor = network(
+        input_ids=batch.input_ids_bt, attention_mask=batch.attention_mask_bt, **decoder
+    ).logits
+    return found
+
+
+def test_eva_begins_with_what_the_layers_read(tiny_llama: Path) -> None:
+    looked = Looked(load(tiny_llama), "CAUSAL_LM", rank=4, targets=["up_proj"])
+    layers = layers_of(looked.network)
+    read: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(lambda module, inputs, name=name: read[name].append(inputs[0]))
+    for batch in looked.batches:
+        logits_of(looked.network, batch)
+    for name, layer in layers.items():
+        real = [x[batch.attention_mask_bt.bool()] for x, batch in zip(read[name], looked.batches, strict=True)]
+        rows = torch.cat(real).detach()
+        rows = rows - rows.mean(0)
+        a = layer.lora_A["default"].weight
+        best = torch.linalg.svdvals(rows)[: len(a)].square().sum()
+        assert (rows @ a.T).square().sum() > 0.9 * best, "nearly as much as the best directions explain"
+        torch.testing.assert_close(a @ a.T, torch.eye(len(a)), atol=1e-3, rtol=0)
+        assert not layer.lora_B["default"].weight.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_eva_spreads_ranks_and_is_saved_as_plain_lora(dtype: str, tiny_llama: Path, tmp_path: Path) -> None:
+    looked = Looked(load(tiny_llama, dtype), "CAUSAL_LM", rank=4)
+    torch.testing.assert_close(logits_of(looked.network, looked.batches[0]), looked.before, atol=0, rtol=0)
+    ranks = [layer.r["default"] for layer in layers_of(looked.network).values()]
+    assert len(set(ranks)) > 1
+    assert sum(ranks) <= 4 * 14
+    assert {p.dtype for p in looked.network.parameters() if p.requires_grad} == {torch.float32}
+    tuned = train(looked.network)
+    looked.method.save(looked.network, tmp_path, load(tiny_llama, dtype))
+    written = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert written["init_lora_weights"] is True
+    assert written["eva_config"] is None
+    opened = looked.method.open(load(tiny_llama, dtype), tmp_path)
+    torch.testing.assert_close(logits(opened), tuned, atol=1e-6, rtol=0)
+
+
+def test_eva_on_an_encoder_decoder(tiny_t5: Path) -> None:
+    looked = Looked(load(tiny_t5, head="seq2seq_lm"), "SEQ_2_SEQ_LM", rank=2)
+    assert torch.equal(logits_of(looked.network, looked.batches[0]), looked.before)
+    names = layers_of(looked.network)
+    assert any(".decoder." in name and "EncDecAttention" in name for name in names)
+
+
+def test_eva_looks_at_as_much_as_it_needs() -> None:
+    assert Lora(LoraOptions(init="eva", rank=4, rank_pattern={"q_proj": 10})).rows_wanted() == 20
+    assert Lora(LoraOptions()).rows_wanted() == 0
+
+
+def test_eva_does_not_look_for_ever(tiny_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.methods._initialisation.MOST_LOOKS", 3)
+    with pytest.raises(ModelError, match="still change after 3 batches"):
+        Looked(load(tiny_llama), "CAUSAL_LM", rank=8)
+
+
+def quantised(folder: Path, kind: str, dtype: str = "float32") -> BaseModel:
+    pytest.importorskip("bitsandbytes")
+    config = ModelConfig(base=str(folder), dtype=dtype, device="cpu", quantise=kind)  # type: ignore[arg-type]
+    return load_base(config, resolve(str(folder)), head="causal_lm")
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_quantised_base_is_trained_saved_and_opened(kind: str, dtype: str, wide_llama: Path, tmp_path: Path) -> None:
+    base = quantised(wide_llama, kind, dtype)
+    method, network = applied(base)
+    assert {p.dtype for p in network.parameters() if p.requires_grad} == {torch.float32}
+    before = logits(network)
+    tuned = train(network)
+    assert float((tuned - before).abs().max()) > 0.01
+    method.save(network, tmp_path, base)
+    opened = method.open(quantised(wide_llama, kind, dtype), tmp_path)
+    torch.testing.assert_close(logits(opened), tuned, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"rslora": True, "alpha": 8}, {"rank": 4}], ids=str)
+def test_loftq_begins_with_what_quantisation_took(options: dict[str, Any], wide_llama: Path, tmp_path: Path) -> None:
+    plain, base = load(wide_llama), quantised(wide_llama, "nf4")
+    wanted, had = logits(plain.network), logits(base.network)
+    method, network = applied(base, init="loftq", **options)
+    for name, layer in layers_of(network).items():
+        original = plain.network.get_submodule(name.removeprefix("base_model.model.")).weight
+        lacking = original - weight_of(layer.base_layer, torch.float32)
+        assert (lacking - layer.get_delta_weight("default")).norm() < 0.95 * lacking.norm()
+        best = torch.linalg.svdvals(lacking)[layer.r["default"] :].norm()
+        torch.testing.assert_close((lacking - layer.get_delta_weight("default")).norm(), best, atol=1e-4, rtol=1e-3)
+    assert (logits(network) - wanted).norm() < (had - wanted).norm()
+    tuned = train(network)
+    method.save(network, tmp_path, base)
+    opened = method.open(quantised(wide_llama, "nf4"), tmp_path)
+    torch.testing.assert_close(logits(opened), tuned, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_the_weights_of_a_quantised_base_cannot_be_decomposed(init: str, wide_llama: Path) -> None:
+    with pytest.raises(ModelError, match=r"those of this base are nf4\n.*loftq"):
+        applied(quantised(wide_llama, "nf4"), init=init)
+
+
+@pytest.mark.parametrize("init", ["eva", "loftq"])
+def test_dora_does_not_go_with_every_beginning(init: str) -> None:
+    with pytest.raises(ValidationError, match=f"dora and init: {init} do not go together"):
+        LoraOptions.model_validate({"dora": True, "init": init})

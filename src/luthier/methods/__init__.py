@@ -5,8 +5,9 @@ Nothing else in Luthier names a method.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from luthier.registry import Options
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from luthier.data.records import Batch
     from luthier.models.base import BaseModel
 
 
@@ -82,7 +84,59 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class LooksAtRows(Protocol):
+    """A method that begins from what the network makes of training rows (EVA)."""
+
+    def rows_wanted(self) -> int:
+        """Learned tokens (rows, of a classifier) that each batch has to have at least; 0 = it looks at none."""
+        ...
+
+    def initialise(self, network: nn.Module, batches: Sequence[Batch], forward: Callable[[Batch], object]) -> None:
+        """Called once behind `apply`; nothing but what is trained may change.
+
+        Args:
+            network: what `apply` returned.
+            batches: of the first rows that are trained on, always the same ones.
+            forward: sends a batch through the network, as the task does.
+
+        Raises:
+            ModelError: the rows are too few.
+        """
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A method that finds something out while it trains, such as ranks."""
+
+    def report(self, network: nn.Module) -> dict[str, Any]:
+        """What was found, as plain values for run.json; texts also stand in the report."""
+        ...
+
+
 def count_parameters(network: nn.Module) -> tuple[int, int]:
     """How many numbers are trained and how many there are, tied weights counted once."""
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in network.parameters()]
+    sizes = [(_numbers(parameter), parameter.requires_grad) for parameter in network.parameters()]
     return sum(size for size, trained in sizes if trained), sum(size for size, _ in sizes)
+
+
+def frozen_bytes(network: nn.Module) -> int:
+    """Memory of the frozen weights, with the scales of quantised ones; tied weights counted once."""
+    frozen = [parameter for parameter in network.parameters() if not parameter.requires_grad]
+    held = [tensor for parameter in frozen for tensor in (parameter, *_scales(parameter))]
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def _numbers(parameter: Any) -> int:
+    """4-bit weights are packed, two in a byte."""
+    state = getattr(parameter, "quant_state", None)
+    return int(parameter.numel() if state is None else state.shape.numel())
+
+
+def _scales(parameter: Any) -> list[torch.Tensor]:
+    state = getattr(parameter, "quant_state", None)
+    found = (
+        [getattr(parameter, "SCB", None)] if state is None else [state.absmax, getattr(state.state2, "absmax", None)]
+    )
+    return [tensor for tensor in found if tensor is not None]

@@ -52,6 +52,11 @@ class TrainedInPlace:
                 f"the saved state is not of this network: {len(different)} names differ, such as {min(different)}",
                 hint="model, method and task must be those of the run that saved it",
             )
+        if reshaped := [name for name, parameter in trained.items() if parameter.shape != state[name].shape]:
+            raise ModelError(
+                f"the saved state is not of this network: '{min(reshaped)}' has another shape",
+                hint="model, method and task must be those of the run that saved it",
+            )
         with torch.no_grad():
             for name, parameter in trained.items():
                 parameter.copy_(state[name])

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from luthier.errors import ModelError
 from luthier.methods._common import TrainedInPlace
 from luthier.methods._float32 import entirely_float32, trained_in_float32
+from luthier.models.quantisation import is_quantised
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from luthier.models.base import BaseModel
@@ -39,13 +41,18 @@ class PeftMethod(TrainedInPlace):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", message=".*keys did not match any targeted module")
+                warnings.filterwarnings("ignore", message="Unsupported layer type")  # norms, which it does support
                 network: nn.Module = get_peft_model(base.network, config)
         except (ValueError, TypeError, NotImplementedError, RuntimeWarning) as error:
             raise ModelError(
                 f"{type(self).__name__} does not fit this {base.architecture.family} network: {error}"
             ) from error
-        trained_in_float32(network, base.dtype)
+        self.in_float32(network, base.dtype)
         return network
+
+    def in_float32(self, network: Any, compute: torch.dtype) -> None:
+        """Turns the trained weights into float32, inside a network that computes in `compute`."""
+        trained_in_float32(network, compute)
 
     def save(self, network: Any, folder: Path, base: BaseModel) -> None:
         """Writes adapter_config.json and adapter_model.safetensors."""
@@ -60,7 +67,6 @@ class PeftMethod(TrainedInPlace):
             ModelError: there is no adapter, or it is not of this base.
         """
         import torch
-        from peft import PeftModel
         from peft.utils import load_peft_weights, set_peft_model_state_dict
 
         if not (folder / "adapter_config.json").is_file():
@@ -68,7 +74,8 @@ class PeftMethod(TrainedInPlace):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", message=".*missing adapter keys")
-                network: nn.Module = PeftModel.from_pretrained(base.network, str(folder), is_trainable=True)
+                warnings.filterwarnings("ignore", message="Unsupported layer type")
+                network = self.load(base, folder)
         except Exception as error:  # whatever a damaged file makes the readers stumble over
             raise ModelError(
                 f"the adapter does not load on this base: {error}",
@@ -76,14 +83,26 @@ class PeftMethod(TrainedInPlace):
                 hint="was it trained on another base?",
             ) from error
         if base.dtype != torch.float32:  # they were rounded on loading
-            trained_in_float32(network, base.dtype)
+            self.in_float32(network, base.dtype)
             set_peft_model_state_dict(network, load_peft_weights(str(folder), device=str(base.device)))
         return network.requires_grad_(False).eval()
+
+    def load(self, base: BaseModel, folder: Path) -> nn.Module:
+        """What `peft` makes of a saved adapter, its weights marked as trained."""
+        from peft import PeftModel
+
+        network: nn.Module = PeftModel.from_pretrained(base.network, str(folder), is_trainable=True)
+        return network
 
     def merge(self, network: Any) -> nn.Module:
         """The plain network in float32 with the adapter inside its weights."""
         if not hasattr(network, "merge_and_unload"):
             raise ModelError(f"{type(self).__name__} adds its own inputs: there are no weights to merge it into")
+        if is_quantised(network):
+            raise ModelError(
+                "merged weights would be rounded to those of a quantised base again",
+                hint="dequantise the base first, then open the adapter on it: luthier export does so",
+            )
         entirely_float32(network)
         try:
             merged: nn.Module = network.merge_and_unload(safe_merge=True)

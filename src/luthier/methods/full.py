@@ -54,6 +54,11 @@ class Full(TrainedInPlace):
 
     def apply(self, base: BaseModel, *, peft_task: str, total_steps: int) -> nn.Module:
         """The network itself, in float32, trained but for what is frozen."""
+        if base.quantise != "none":
+            raise ModelError(
+                f"full tuning changes the weights themselves, and those of this base are {base.quantise}",
+                hint="method: lora, or model.quantise: none",
+            )
         freeze, network = self.options.freeze, base.network
         check_layers(freeze.layers, network, base.architecture)
         network.float().requires_grad_(True)

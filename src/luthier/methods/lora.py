@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from luthier.methods._layers import Layers, check_layers
-from luthier.methods._peft import HEADED, PeftMethod
-from luthier.models.architectures import resolve_targets
+from luthier.methods import _initialisation as initialisation
+from luthier.methods._peft import PeftMethod
+from luthier.methods._targets import TargetOptions, targeted
 from luthier.registry import Options
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from luthier.data.records import Batch
     from luthier.models.base import BaseModel
 
 LARGE = 3_000_000_000
 """Parameters from which the lower rates apply."""
 
-GROUPS = ("attention", "mlp", "all-linear")
-INITIALISATIONS = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal", "random": False}
+IN_PEFT = {"gaussian": "gaussian", "orthogonal": "orthogonal", "random": False}
+"""What `peft` calls an initialisation; the others begin like its default one."""
+
+Init = Literal["default", "gaussian", "orthogonal", "random", "pissa", "pissa_fast", "olora", "eva", "loftq"]
 
 
-class LoraOptions(Options):
-    """Options of LoRA and of its variants DoRA and rsLoRA."""
+class LoraOptions(TargetOptions):
+    """Options of LoRA and of its variants DoRA, rsLoRA and LoRA+."""
 
     name: Literal["lora"] = "lora"
     rank: int = Field(16, ge=1, description="Width of the two matrices: more learns more, and costs more.")
     alpha: float | Literal["auto"] = Field("auto", description="The update is scaled by alpha / rank. auto = 2 x rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter's inputs set to zero while training.")
-    targets: str | list[str] = Field(
-        "all-linear",
-        description="Which modules get an adapter: attention | mlp | all-linear (all but the head), "
-        "a list of names such as [q_proj, v_proj], or a regular expression over whole module paths.",
-    )
-    exclude: str | list[str] | None = Field(
-        None, description="Modules left out of the targets: a list of names, or a regular expression over whole paths."
-    )
-    layers: Layers | None = Field(
-        None, description="Only these layers get an adapter: 0-3, 0-3,7 or a list, from 0. null = all."
-    )
     bias: Literal["none", "all", "lora_only"] = Field(
         "none",
         description="Biases trained too: none, all, or those of the adapted layers. Then switching the adapter off "
         "no longer gives the base back.",
-    )
-    modules_to_save: list[str] = Field(
-        default_factory=list,
-        description="Modules trained whole and saved beside the adapter, such as [embed_tokens]. "
-        "A new classification head always is.",
     )
     rslora: bool = Field(
         False,
@@ -58,10 +50,19 @@ class LoraOptions(Options):
         description="Train a magnitude beside the direction: better at low rank, slower "
         "(https://arxiv.org/abs/2402.09353).",
     )
-    init: Literal["default", "gaussian", "orthogonal", "random"] = Field(
+    plus_ratio: float | None = Field(
+        None,
+        gt=0,
+        description="LoRA+: B, which begins at zero, learns so many times as fast as A; its authors take 16 "
+        "(https://arxiv.org/abs/2402.12354). null = as fast.",
+    )
+    init: Init = Field(
         "default",
         description="How the matrices begin: default (Kaiming and zero), gaussian (and zero), orthogonal (both; their "
-        "product is zero; even ranks), random (both; the model changes before the first step).",
+        "product is zero; even ranks), random (both; the model changes before the first step), pissa (the largest "
+        "singular directions of the weights; pissa_fast finds them approximately), olora (an orthogonal part of the "
+        "weights), eva (the largest directions of what layers read in training rows, which also spreads the ranks "
+        "over the layers), loftq (what nf4 took from the weights).",
     )
     rank_pattern: dict[str, int] = Field(
         default_factory=dict, description="Other ranks for some modules: {name or regular expression: rank}."
@@ -72,12 +73,10 @@ class LoraOptions(Options):
 
     @model_validator(mode="after")
     def _fits_together(self) -> LoraOptions:
-        if isinstance(self.targets, str) and self.targets not in GROUPS and self.layers is not None:
-            raise ValueError(
-                "layers and a regular expression in targets do not go together; put the layers into the expression"
-            )
         if self.init == "orthogonal" and any(rank % 2 for rank in (self.rank, *self.rank_pattern.values())):
             raise ValueError("init: orthogonal needs an even rank")
+        if self.dora and self.init in ("eva", "loftq"):
+            raise ValueError(f"dora and init: {self.init} do not go together")
         return self
 
 
@@ -99,32 +98,74 @@ class Lora(PeftMethod):
         """The options in the words of `peft.LoraConfig`."""
         from peft import LoraConfig
 
-        options, architecture = self.options, base.architecture
-        if options.layers is not None:
-            check_layers(options.layers, base.network, architecture)
-        head = architecture.head if peft_task in HEADED else ()
-        alpha = 2 * options.rank if options.alpha == "auto" else options.alpha
+        options = self.options
         return LoraConfig(
-            task_type=peft_task,
+            **targeted(options, base, peft_task),
             r=options.rank,
-            lora_alpha=alpha,
+            lora_alpha=2 * options.rank if options.alpha == "auto" else options.alpha,
             lora_dropout=options.dropout,
-            target_modules=resolve_targets(base.network, architecture, options.targets),
-            exclude_modules=options.exclude,
-            layers_to_transform=options.layers,
-            layers_pattern=None
-            if options.layers is None
-            else [name.rpartition(".")[2] for name in architecture.layers],
-            fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in base.network.modules()),
             bias=options.bias,
-            modules_to_save=[*head, *options.modules_to_save] or None,
             use_rslora=options.rslora,
             use_dora=options.dora,
-            init_lora_weights=INITIALISATIONS[options.init],
+            init_lora_weights=IN_PEFT.get(options.init, True),
             rank_pattern=dict(options.rank_pattern),
             alpha_pattern=dict(options.alpha_pattern),
             ensure_weight_tying=self._touches_tied_weights(base),
         )
+
+    def apply(self, base: BaseModel, *, peft_task: str, total_steps: int) -> nn.Module:
+        """The network with an adapter that begins as `init` says; EVA still has to look at rows."""
+        network = super().apply(base, peft_task=peft_task, total_steps=total_steps)
+        if self.options.init in initialisation.DECOMPOSITIONS:
+            initialisation.decompose(network, base, self.options.init)
+        elif self.options.init == "loftq":
+            initialisation.compensate(network, base)
+        return network
+
+    def rows_wanted(self) -> int:
+        """As many as EVA looks for directions."""
+        highest = max(self.options.rank, *self.options.rank_pattern.values(), 0)
+        return round(initialisation.SPREAD * highest) if self._looks else 0
+
+    def initialise(self, network: nn.Module, batches: Sequence[Batch], forward: Callable[[Batch], object]) -> None:
+        """EVA, where it is asked for."""
+        if self._looks:
+            initialisation.look_at(network, batches, forward)
+
+    @property
+    def _looks(self) -> bool:
+        return self.options.init == "eva"
+
+    def parameter_groups(self, network: nn.Module, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+        """With `plus_ratio`, every B stands in a group of its own rate."""
+        groups = super().parameter_groups(network, learning_rate, weight_decay)
+        ratio = self.options.plus_ratio
+        if ratio is None:
+            return groups
+        faster = {id(parameter) for name, parameter in network.named_parameters() if ".lora_B." in name}
+        split = [
+            group | {"params": [p for p in group["params"] if (id(p) in faster) is fast], "lr": rate}
+            for group in groups
+            for fast, rate in ((False, learning_rate), (True, ratio * learning_rate))
+        ]
+        return [group for group in split if group["params"]]
+
+    def state(self, network: nn.Module) -> dict[str, torch.Tensor]:
+        """What is trained, and what a decomposition took out of the base."""
+        taken = {name: tensor.to("cpu", copy=True) for name, tensor in initialisation.start_state(network).items()}
+        return super().state(network) | taken
+
+    def restore(self, network: nn.Module, state: dict[str, torch.Tensor]) -> None:
+        """Puts a state back, bit for bit."""
+        taken = initialisation.start_state(network).keys() & state.keys()
+        super().restore(network, {name: tensor for name, tensor in state.items() if name not in taken})
+        initialisation.restore_start(network, state)
+
+    def save(self, network: Any, folder: Path, base: BaseModel) -> None:
+        """Writes plain LoRA, however it began."""
+        super().save(network, folder, base)
+        if hasattr(network, "lora_start"):
+            initialisation.write_plainly(network, folder)
 
     def _touches_tied_weights(self, base: BaseModel) -> bool:
         """Whether an embedding table is tuned that the output layer shares: then both stay one."""
