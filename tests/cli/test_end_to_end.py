@@ -135,7 +135,7 @@ def test_plan_for_another_device_loads_no_weights(settings, document, shown, ref
     assert forecast["dtype"] == "bfloat16"
     assert forecast["memory_mb"]["all"] > forecast["memory_mb"]["framework"]
     text = shown("plan", config, "--on", "t4")
-    for words in ("fits", "yes: about", "float32", "estimate: nothing was measured on this device", "data sheet"):
+    for words in ("fits", "yes: about", "float16", "estimate: nothing was measured on this device", "data sheet"):
         assert words in text
     code, message = refused("plan", config, "--on", "rtx-4090")
     assert code == 2

@@ -117,13 +117,20 @@ def write_ledger(run: Run) -> None:
                 )
 
 
-def write_evaluation(run: Run, modes: Sequence[str] = ("labels", "generate"), *, base: bool = True) -> None:
+def write_evaluation(
+    run: Run, modes: Sequence[str] = ("labels", "generate"), *, base: bool = True, right: float = 0.93, rows: int = 300
+) -> None:
     groups: list[Answers] = []
     comparisons = {}
-    simple = {"few_shot": answers(0.35, 5), "majority": [_neutral(p) for p in answers(1, 1)], "tfidf": answers(0.72, 4)}
+    simple = {
+        "few_shot": answers(0.35, 5, rows=rows),
+        "majority": [_neutral(p) for p in answers(1, 1, rows=rows)],
+        "tfidf": answers(0.72, 4, rows=rows),
+    }
     for mode in modes:
         invalid = 0.06 if mode == "generate" else 0.0
-        tuned, untuned = answers(0.93, 2, invalid=invalid), answers(0.2, 3, invalid=5 * invalid) if base else None
+        tuned = answers(right, 2, invalid=invalid, rows=rows)
+        untuned = answers(0.2, 3, invalid=5 * invalid, rows=rows) if base else None
         comparisons[mode] = compare(
             untuned, tuned, simple, ["accuracy", "f1_macro", "f1_weighted", "mcc"], LABELS, seed=1
         )
@@ -161,3 +168,30 @@ def full_run(empty_run: Run) -> Run:
 def evaluated() -> Callable[..., None]:
     """Writes an evaluation into a run's folder."""
     return write_evaluation
+
+
+@pytest.fixture
+def made_up_answers() -> Callable[..., list[Prediction]]:
+    """Answers that are right so often, the same for the same seed."""
+    return answers
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Callable[..., Run]:
+    """Makes a finished run that is right so often on the same rows."""
+
+    def make(name: str, method: str = "lora", right: float = 0.93, rows: int = 300, adapter: int = 40_000) -> Run:
+        folder = tmp_path / name / "20260202-101500-ab12cd"
+        (folder / "adapter").mkdir(parents=True)
+        (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"0" * adapter)
+        settings = f"name: {name}\nmodel: {{base: some/base}}\ndata: {{train: rows.jsonl}}\nmethod: {method}\n"
+        write_text(folder / "config.yaml", settings)
+        asking = {"tuned": {"labels": {"rows": 300, "seconds": 6.0}}, "base": {"labels": {"rows": 300, "seconds": 3.0}}}
+        record = RECORD | {"training_peak_mb": 2000.0, "base_mb": 1.0, "asking": asking}
+        write_json(folder / "run.json", record)
+        run = Run(folder)
+        write_events(run, 40)
+        write_evaluation(run, right=right, rows=rows)
+        return run
+
+    return make

@@ -83,3 +83,24 @@ def test_a_row_that_was_not_asked_at_a_step_has_no_answer_there():
     first, second = answers_over_time(events).samples
     assert [said.mark for said in first.answers] == ["plain", "plain"]
     assert second.answers[0] is None
+
+
+def test_tags_are_shown_beside_their_words_and_compared_exactly(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    results = assemble({"test": {"head": {"tuned": {}, "form": "tags"}}}, "test", "head")
+    tagged = [
+        Prediction(0, "Nokia rose", "B-ORG O", "B-ORG O", "B-ORG O", form="tags"),
+        Prediction(1, "Kone .", "NN .", "NN ,", "NN ,", form="tags"),
+    ]
+    write_predictions(path, [Answers("tuned", "test", "head", tagged)])
+    wrong, right = sample_groups(path, results)
+    assert (wrong.title, right.title) == ("Wrong", "Right")
+    assert (right.samples[0].expected, right.samples[0].answers[0].text) == ("Nokia/B-ORG rose", "Nokia/B-ORG rose")
+
+
+def test_no_label_is_an_answer_too(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    results = assemble({"test": {"head": {"tuned": {}, "form": "labels"}}}, "test", "head")
+    write_predictions(path, [Answers("tuned", "test", "head", [Prediction(0, "text", "", "", "", form="labels")])])
+    (group,) = sample_groups(path, results)
+    assert (group.title, group.samples[0].answers[0].text) == ("Right", "none")

@@ -79,6 +79,14 @@ def test_a_complete_run_shows_everything(full_run):
     assert page.tags.count("svg") == 3
 
 
+def test_what_is_wrong_has_a_section(full_run):
+    full_run.events.write("step", 227, loss=50.0, learning_rate=1e-4)
+    page = page_of(full_run)
+    assert page.headings[:3] == ["Scores", "Diagnosis", "Training"]
+    assert "the worst is 50 at step 227" in page.words
+    assert "training.learning_rate: 0.0002" in page.words
+
+
 def test_it_needs_nothing_from_outside_and_no_script(full_run):
     page = page_of(full_run)
     html = full_run.report.read_text(encoding="utf-8")

@@ -46,10 +46,12 @@ def _ask(interactive: bool) -> str:
 def _answer(speaker: Any, text: str) -> str:
     """In the model's own words where it has any."""
     from luthier.errors import DataError
+    from luthier.evaluation.formatting import readable
 
     mode = "generate" if "generate" in speaker.modes else speaker.modes[0]
     try:
-        return str(speaker.predict([text], mode=mode)[0].raw)
+        [found] = speaker.predict([text], mode=mode)
+        return readable(found.text, found.raw, found.form)
     except DataError as error:
         return f"({error.found})"
 

@@ -27,12 +27,15 @@ from luthier.errors import ConfigError, Interrupted, LuthierError
 COMMANDS = (
     "demo",
     "new",
+    "import-config",
     "recipes",
     "plan",
     "race",
     "inspect",
     "train",
     "evaluate",
+    "diagnose",
+    "compare",
     "predict",
     "chat",
     "export",
@@ -53,7 +56,7 @@ class _Commands(Mapping[str, Any]):
         if name not in COMMANDS:
             raise KeyError(name)
         app = typer.Typer(add_completion=False)
-        app.command(name)(importlib.import_module(f"luthier.cli.{name}").command)
+        app.command(name)(importlib.import_module(f"luthier.cli.{name.replace('-', '_')}").command)
         return typer.main.get_command(app)
 
     def __iter__(self) -> Iterator[str]:

@@ -58,6 +58,7 @@ def show(plan: Mapping[str, Any], console: Console) -> None:
         "trained": f"{plan['trainable']:,} of {plan['parameters']:,} parameters ({share:.2%})",
         "supervised": f"{plan['supervised']:,} tokens; the longest row has {plan['longest']}",
         "steps": f"{plan['steps']} of {plan['batch_size']} rows",
+        "frozen": f"{plan['frozen_mb']:,.0f} MB of weights",
         "memory": f"{plan['memory_mb']:,.0f} MB at the largest micro-batch ({rows} rows, {tokens:,} tokens), measured",
         "number type": f"{plan['dtype']} on {plan['device']}: {plan['dtype_reason']}",
         "engine": f"{plan['engine']}: {plan['engine_reason']}",
@@ -71,6 +72,8 @@ def show(plan: Mapping[str, Any], console: Console) -> None:
     console.print(facts_table)
     for note in plan["notes"]:
         console.print(f"note: {note}", style="dim", soft_wrap=True)
+    for remark in plan["remarks"]:
+        console.print(f"remark: {remark}", soft_wrap=True)
     for warning in plan["warnings"]:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 

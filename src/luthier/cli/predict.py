@@ -15,6 +15,8 @@ from luthier.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from luthier.tasks import Prediction
+
 
 def command(
     run: RunFolder,
@@ -35,10 +37,11 @@ def command(
     asked = [*(texts or []), *_read(input_file)]
     if not asked:
         raise ConfigError("there is nothing to answer", expected="texts on the command line, or --input FILE")
-    predictions = [_plain(p) for p in pipeline.predict(run, asked, mode=mode, base=base)]
+    predictions = pipeline.predict(run, asked, mode=mode, base=base)
+    plain = [_plain(prediction) for prediction in predictions]
     if output_file:
-        write_text(output_file, "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in predictions))
-    emit(predictions, lambda console: _show(predictions, console), as_json=as_json)
+        write_text(output_file, "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in plain))
+    emit(plain, lambda console: _show(predictions, console), as_json=as_json)
 
 
 def _read(path: Path | None) -> list[str]:
@@ -60,7 +63,7 @@ def _text(line: str, number: int) -> str:
         raise ConfigError("a line looks like JSON but has no `text`", where=f"--input, line {number}") from error
 
 
-def _plain(prediction: Any) -> dict[str, Any]:
+def _plain(prediction: Prediction) -> dict[str, Any]:
     return {
         "text": prediction.text,
         "answer": prediction.parsed if prediction.parsed is not None else prediction.raw,
@@ -70,18 +73,26 @@ def _plain(prediction: Any) -> dict[str, Any]:
     }
 
 
-def _show(predictions: list[dict[str, Any]], console: Console) -> None:
+def _show(predictions: list[Prediction], console: Console) -> None:
+    from luthier.evaluation.formatting import readable
+
     rows = table("answer", ">probability", "text")
     for prediction in predictions:
-        rows.add_row(prediction["answer"], _probability(prediction["scores"]), prediction["text"])
+        answer = prediction.parsed if prediction.parsed is not None else prediction.raw
+        rows.add_row(readable(prediction.text, answer, prediction.form), _probability(prediction), prediction.text)
     console.print(rows)
 
 
-def _probability(scores: dict[str, float]) -> str:
-    """Of the best label among the allowed ones."""
+def _probability(prediction: Prediction) -> str:
+    """Of the best label among the allowed ones; of each label, where an answer names several."""
     import math
 
+    from luthier.tasks import names_in
+
+    scores = prediction.scores
     if not scores:
         return ""
+    if prediction.form == "labels":
+        return ", ".join(f"{math.exp(scores[label]):.3f}" for label in names_in(prediction.raw, "labels"))
     best = max(scores.values())
     return f"{1 / sum(math.exp(score - best) for score in scores.values()):.3f}"

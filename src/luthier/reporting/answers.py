@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier.evaluation.formatting import readable
 from luthier.evaluation.text import normalise
 from luthier.runs.events import Event
+from luthier.tasks import Form
 
 _LONGEST = 400
 _MOST_STEPS = 6
@@ -63,8 +65,9 @@ def sample_groups(predictions: Path, results: Mapping[str, Any], each: int = 5) 
     split = results["primary"]["split"]
     for mode, comparison in _primary_first(results).items():
         rows = _by_row(predictions, split, mode)
-        if any(models["tuned"]["raw"] for models in rows):
-            return _grouped(rows, labelled="classes" in comparison, each=each)
+        form = comparison.get("form", "plain")
+        if any(models["tuned"]["raw"] or form == "labels" for models in rows):
+            return _grouped(rows, form, labelled="classes" in comparison or form in ("labels", "tags"), each=each)
     return []
 
 
@@ -100,23 +103,22 @@ def _by_row(predictions: Path, split: str, mode: str) -> list[dict[str, dict[str
     return [models for models in rows.values() if "tuned" in models]
 
 
-def _grouped(rows: Sequence[dict[str, dict[str, Any]]], *, labelled: bool, each: int) -> list[Group]:
+def _grouped(rows: Sequence[dict[str, dict[str, Any]]], form: Form, *, labelled: bool, each: int) -> list[Group]:
     headings = [name for name in ("base", "tuned") if any(name in models for models in rows)]
     groups: dict[str, list[Sample]] = {title: [] for title in (*TITLES.values(), "Answers")}
     for models in rows:
-        answers = {name: _said(models[name], labelled) for name in headings if name in models}
+        answers = {name: _said(models[name], form, labelled) for name in headings if name in models}
         base_right = answers["base"].mark == "right" if "base" in answers else None
         title = TITLES[base_right, answers["tuned"].mark == "right"] if labelled else "Answers"
-        tuned = models["tuned"]
-        groups[title].append(
-            Sample(_short(tuned["prompt"]), tuned["expected"], [answers.get(name) for name in headings])
-        )
+        prompt, expected = models["tuned"]["prompt"], models["tuned"]["expected"]
+        shown = expected if expected is None else readable(prompt, expected, form)
+        groups[title].append(Sample(_short(prompt), shown, [answers.get(name) for name in headings]))
     return [Group(title, headings, found[:each], len(found)) for title, found in groups.items() if found]
 
 
-def _said(line: Mapping[str, Any], labelled: bool) -> Said:
-    mark = _mark(line["parsed"], line["expected"], line["valid"])
-    return Said(_short(line["raw"]), mark if labelled or mark == "right" else "plain")
+def _said(line: Mapping[str, Any], form: Form, labelled: bool) -> Said:
+    mark = _mark(line["parsed"], line["expected"], line["valid"], exactly=form != "plain")
+    return Said(_short(readable(line["prompt"], line["raw"], form)), mark if labelled or mark == "right" else "plain")
 
 
 def _said_then(row: Mapping[str, Any] | None) -> Said | None:
@@ -125,12 +127,13 @@ def _said_then(row: Mapping[str, Any] | None) -> Said | None:
     )
 
 
-def _mark(answer: str | None, expected: str | None, valid: bool) -> str:
+def _mark(answer: str | None, expected: str | None, valid: bool, *, exactly: bool = False) -> str:
     if expected is None:
         return "plain"
     if not valid or answer is None:
         return "invalid"
-    return "right" if normalise(answer) == normalise(expected) else "wrong"
+    same = answer == expected or (not exactly and normalise(answer) == normalise(expected))
+    return "right" if same else "wrong"
 
 
 def _spread(steps: Sequence[int], most: int) -> list[int]:

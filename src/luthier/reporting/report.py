@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from luthier.data.ledger import Entry, read_ledger, summarise
+from luthier.diagnosis import diagnose
 from luthier.evaluation import formatting
 from luthier.evaluation.results import primary
 from luthier.evaluation.statistics import outcome
@@ -49,6 +50,7 @@ def render_report(run: Run) -> str:
         "run": _about(run, record, config),
         "verdict": verdict(results) if results else None,
         "results": _results(results) if results else None,
+        "findings": diagnose(run, quick=True).findings,
         "curves": curves(events),
         "over_time": answers_over_time(events),
         "groups": sample_groups(run.predictions_file, results) if results and run.predictions_file.exists() else [],
@@ -59,10 +61,11 @@ def render_report(run: Run) -> str:
         "facts": _facts(record, events),
         "environment": list(_flat({name: record[name] for name in _ENVIRONMENT if name in record})),
     }
-    return _templates().get_template("report.html.jinja").render(context)
+    return templates().get_template("report.html.jinja").render(context)
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates of this package, with what they share."""
     environment = Environment(
         loader=PackageLoader("luthier.reporting", "."),
         autoescape=True,
@@ -139,6 +142,9 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
         facts.append(
             ("trained", f"{_count(record['trainable'])} of {_count(record['parameters'])} parameters ({of_all})")
         )
+    if record.get("frozen_mb"):
+        facts.append(("frozen weights", f"{_count(round(record['frozen_mb']))} MB, {_held(record)}"))
+    facts += [(name, text) for name, text in record.get("method_report", {}).items() if isinstance(text, str)]
     facts += [(name, _reasoned(record, name)) for name in ("device", "dtype", "engine")]
     steps = [event for event in events if event["kind"] == "step"]
     if steps:
@@ -152,6 +158,12 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
     if record.get("peak_memory_mb"):
         facts.append(("peak memory", f"{_count(round(record['peak_memory_mb']))} MB"))
     return [(name, text) for name, text in facts if text]
+
+
+def _held(record: Mapping[str, Any]) -> str:
+    """In which type the base's weights are held."""
+    quantise = record.get("base", {}).get("quantise", "none")
+    return str(record.get("dtype", "")) if quantise == "none" else f"layers in {quantise}"
 
 
 def _reasoned(record: Mapping[str, Any], name: str) -> str | None:

@@ -1,0 +1,189 @@
+"""Jobs as Axolotl's users write them, in Luthier's keys."""
+
+import pytest
+from ruamel.yaml import YAML
+
+from luthier.config import parse_config
+from luthier.errors import ConfigError
+from luthier.importing import import_file
+
+COMMON = {
+    "base_model": "some/Model-8B",
+    "model_type": "LlamaForCausalLM",
+    "load_in_8bit": False,
+    "load_in_4bit": False,
+    "dataset_prepared_path": None,
+    "val_set_size": 0.05,
+    "output_dir": "./outputs/lora-out",
+    "adapter": "lora",
+    "lora_model_dir": None,
+    "sequence_len": 4096,
+    "sample_packing": False,
+    "lora_r": 32,
+    "lora_alpha": 16,
+    "lora_dropout": 0.05,
+    "lora_target_linear": True,
+    "wandb_project": None,
+    "gradient_accumulation_steps": 4,
+    "micro_batch_size": 2,
+    "num_epochs": 4,
+    "optimizer": "adamw_bnb_8bit",
+    "lr_scheduler": "cosine",
+    "learning_rate": 0.0002,
+    "bf16": "auto",
+    "tf32": False,
+    "gradient_checkpointing": True,
+    "logging_steps": 1,
+    "attn_implementation": "flash_attention_2",
+    "warmup_ratio": 0.1,
+    "evals_per_epoch": 4,
+    "saves_per_epoch": 1,
+    "weight_decay": 0.0,
+    "special_tokens": {"pad_token": "<|end_of_text|>"},
+}
+ROWS = [{"path": "rows.jsonl", "type": "alpaca"}]
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """Writes a job and translates it; what Luthier reads back is what was meant."""
+
+    def read(**settings):
+        file = tmp_path / "job.yml"
+        with file.open("w") as stream:
+            YAML().dump(COMMON | settings, stream)
+        found = import_file(file)
+        assert parse_config(found.yaml) == found.config
+        assert {setting.key for setting in found.settings} >= set(COMMON | settings)
+        return found
+
+    return read
+
+
+def fates(found, fate):
+    return {setting.key for setting in found.settings if setting.fate == fate}
+
+
+def test_lora(imported):
+    found = imported(datasets=ROWS, lora_modules_to_save=["embed_tokens", "lm_head"])
+    config, method, training = found.config, found.config.method, found.config.training
+    assert (found.tool, config.name, config.model.base) == ("Axolotl", "lora-out", "some/Model-8B")
+    assert (method.rank, method.alpha, method.dropout, method.targets) == (32, 16, 0.05, "all-linear")
+    assert method.modules_to_save == ["embed_tokens", "lm_head"]
+    assert (training.batch_size, training.epochs, training.learning_rate) == (8, 4, 2e-4)
+    assert (training.schedule.name, training.schedule.warmup) == ("cosine", 0.1)
+    assert (config.evaluation.every, training.checkpoint.every) == (0.0625, 0.25)
+    [source] = config.data.train
+    assert (source.path, source.format, config.data.template) == ("rows.jsonl", "alpaca", "alpaca")
+    assert (config.data.max_length, config.data.too_long, config.data.split.validation) == (4096, "drop", 0.05)
+    assert fates(found, "differs") == {"optimizer", "chat_template"}
+    assert fates(found, "unknown") == set()
+
+
+def test_qlora(imported):
+    found = imported(datasets=ROWS, adapter="qlora", load_in_4bit=True, optimizer="paged_adamw_32bit", val_set_size=0)
+    assert (found.config.method.name, found.config.model.quantise) == ("lora", "nf4")
+    assert found.config.data.split.test == 0.1
+    assert "val_set_size" in fates(found, "differs")
+    assert imported(datasets=ROWS, load_in_8bit=True).config.model.quantise == "int8"
+
+
+def test_completion_and_pretraining(imported):
+    rows = [{"path": "web.jsonl", "type": "completion", "field": "body"}]
+    config = imported(datasets=rows, sample_packing=True).config
+    assert (config.data.train[0].format, config.data.train[0].columns) == ("text", {"text": "body"})
+    assert (config.data.too_long, config.data.pack) == ("split", True)
+    found = imported(pretraining_dataset=[{"path": "allenai/c4", "name": "en", "type": "pretrain"}], max_steps=200)
+    assert found.config.training.max_steps == 200
+    assert found.config.data.train[0].columns == {}
+    assert "pretraining_dataset" in fates(found, "differs"), "it is on a hub"
+
+
+def test_chat_template(imported):
+    turns = {"path": "chats.jsonl", "type": "chat_template", "field_messages": "talk"}
+    shared = turns | {"message_property_mappings": {"role": "from", "content": "value"}}
+    found = imported(datasets=[turns, shared], chat_template="llama3")
+    one, other = found.config.data.train
+    assert (one.format, one.columns) == ("messages", {"messages": "talk"})
+    assert (other.format, other.columns) == ("sharegpt", {"conversations": "talk"})
+    assert found.config.data.template == "chat"
+    assert "chat_template" in fates(found, "differs")
+    assert imported(datasets=[turns], chat_template="chatml").config.data.template == "chatml"
+    odd = turns | {"message_property_mappings": {"role": "who", "content": "what"}, "train_on_eos": "turn"}
+    line = next(s for s in imported(datasets=[odd]).settings if s.key == "datasets")
+    assert "rename them to role and content" in line.note
+    assert "train_on_eos have no equivalent" in line.note
+
+
+def test_preferences(imported):
+    rows = [
+        {
+            "path": "pairs.jsonl",
+            "type": "chat_template.default",
+            "field_messages": "conversation",
+            "field_chosen": "good",
+            "field_rejected": "bad",
+        }
+    ]
+    found = imported(datasets=rows, rl="dpo", rl_beta=0.2, chat_template="tokenizer_default")
+    assert (found.config.task.name, found.config.task.beta, found.config.task.loss) == ("preference", 0.2, "sigmoid")
+    assert found.config.data.train[0].columns == {"prompt": "conversation", "chosen": "good", "rejected": "bad"}
+    assert found.config.data.template == "chat"
+
+
+def test_full_tuning(imported):
+    found = imported(datasets=ROWS, adapter=None, sequence_len=8192, sample_packing=True, deepspeed="zero3.json")
+    assert found.config.method.name == "full"
+    assert {"deepspeed"} <= fates(found, "none")
+    assert "sample_packing" in fates(found, "differs")
+    assert {"lora_r", "lora_target_linear"} <= fates(found, "nothing")
+
+
+def test_the_rest_of_lora_and_training(imported):
+    found = imported(
+        datasets=[{"path": "json", "data_files": ["a.json", "b.json"], "type": "alpaca"}],
+        lora_target_linear=None,
+        lora_target_modules=["q_proj", "v_proj"],
+        peft_use_dora=True,
+        peft_layers_to_transform=[0, 1],
+        lr_scheduler="constant",
+        warmup_ratio=None,
+        max_grad_norm=0.3,
+        early_stopping_patience=3,
+        excess_length_strategy="truncate",
+        wandb_project="mine",
+        made_up_key=1,
+    )
+    config = found.config
+    assert (config.method.targets, config.method.dora, config.method.layers) == (["q_proj", "v_proj"], True, [0, 1])
+    assert (config.training.schedule.name, config.training.schedule.warmup) == ("constant", 0)
+    assert (config.training.max_grad_norm, config.training.early_stopping.patience) == (0.3, 3)
+    assert (config.data.train[0].path, config.data.too_long) == ("a.json", "truncate")
+    assert fates(found, "unknown") == {"made_up_key"}
+    assert fates(found, "none") == {"wandb_project"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"datasets": ROWS, "rl": "orpo"}, "does not do rl 'orpo'"),
+        ({"datasets": ROWS, "reward_model": True}, "reward models"),
+        ({"datasets": ROWS, "adapter": "llama-adapter"}, "adapter 'llama-adapter'"),
+        ({}, "it names no data set"),
+    ],
+)
+def test_jobs_that_are_not_done_here(imported, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        imported(**settings)
+
+
+def test_other_files(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {base: some/base}\n")
+    with pytest.raises(ConfigError, match="no known tool"):
+        import_file(file)
+    file.write_text("a: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        import_file(file)
+    with pytest.raises(ConfigError, match="there is no file"):
+        import_file(tmp_path / "nowhere.yaml")
