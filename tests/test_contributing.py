@@ -13,7 +13,7 @@ PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 CONFIG = """
 model: {{base: "{base}", dtype: float32}}
 data:
-  train: {{path: rows.csv, format: scored}}
+  train: {{path: rows.csv, format: signed}}
   split: {{test: 0.25, validation: 0}}
 training: {{max_steps: 1, batch_size: 4}}
 evaluation: {{metrics: [balanced_accuracy], few_shot: 0, generate: {{max_new_tokens: 2}}}}
@@ -33,7 +33,7 @@ def package(tmp_path):
     module.mkdir(parents=True)
     metadata.mkdir()
     (module / "__init__.py").touch()
-    (module / "scored.py").write_text(form, encoding="utf-8")
+    (module / "signed.py").write_text(form, encoding="utf-8")
     (module / "balanced_accuracy.py").write_text(metric, encoding="utf-8")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     points = re.sub(r'^\[project\.entry-points\."(.+)"\]$', r"[\1]", toml, flags=re.MULTILINE).replace('"', "")

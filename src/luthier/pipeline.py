@@ -24,8 +24,9 @@ from luthier.doctor import examine as doctor
 from luthier.drafting import draft as new
 from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
 from luthier.evaluation.evaluate import Examiner
-from luthier.evaluation.results import write_predictions
+from luthier.evaluation.results import asking_times, write_predictions
 from luthier.evaluation.speaker import Speaker, open_speaker
+from luthier.methods import Reports
 from luthier.models.hardware import peak_memory_mb
 from luthier.recipes import Recipe, recipe, recipes
 from luthier.runs import Event, Run
@@ -40,7 +41,10 @@ from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Report, Session
 
 if TYPE_CHECKING:
+    from luthier.diagnosis import Diagnosis
     from luthier.export import Exported
+    from luthier.importing import Imported
+    from luthier.reporting.comparison_table import Comparison
 
 __all__ = [
     "Forecast",
@@ -49,11 +53,14 @@ __all__ = [
     "Recipe",
     "Speaker",
     "TrainedRun",
+    "compare",
     "demo",
+    "diagnose",
     "doctor",
     "evaluate",
     "export",
     "forecast",
+    "import_config",
     "inspect",
     "new",
     "plan",
@@ -66,6 +73,7 @@ __all__ = [
     "schema",
     "speaker",
     "train",
+    "train_methods",
 ]
 
 Config = str | Path | RunConfig
@@ -202,8 +210,13 @@ def _fit(run: Run, materials: Materials, listeners: Sequence[Listener]) -> None:
     trainer.resume()
     trainer.fit()
     materials.method.save(session.network, run.adapter, session.base)
+    if isinstance(materials.method, Reports):
+        run.update_record(method_report=materials.method.report(session.network))
     write_json(run.adapter / "luthier.json", passport(materials))
-    run.update_record(training_seconds=round(session.progress.seconds, 1))
+    run.update_record(
+        training_seconds=round(session.progress.seconds, 1),
+        training_peak_mb=max(run.record.get("training_peak_mb", 0.0), peak_memory_mb()),
+    )
 
 
 @contextmanager
@@ -273,6 +286,7 @@ def evaluate(run: Run | str | Path, *, split: str = "test", progress: Report | N
     metrics = examiner.compare(answers)
     write_json(run.metrics_file, metrics)
     write_predictions(run.predictions_file, answers)
+    run.update_record(asking=asking_times(answers))
     return metrics
 
 
@@ -286,6 +300,88 @@ def predict(
 ) -> list[Prediction]:
     """Answers of a run's tuned model (or of its base) to new texts."""
     return speaker(run, base=base).predict(inputs, mode=mode)
+
+
+def compare(
+    runs: Sequence[Run | str | Path], *, latency: int | None = None, progress: Report | None = None
+) -> Comparison:
+    """Finished runs side by side: scores with paired differences to the first, and what each took.
+
+    Args:
+        runs: the runs, the one that others are compared with first.
+        latency: asks so many test rows now: base, unmerged and merged model by turns; kept in run.json.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: a run is not finished.
+    """
+    from luthier.evaluation.latency import asked_texts, measure_latency
+    from luthier.reporting.comparison_table import Comparison
+    from luthier.reporting.side_by_side import read_runs
+
+    opened = [_opened(run) for run in runs]
+    read_runs(opened)  # problems show before anything is measured
+    for done, run in enumerate(opened if latency else []):
+        if progress:
+            progress("measuring latency", done, len(opened))
+        run.update_record(latency=measure_latency(run, asked_texts(run, latency or 1)))
+    return Comparison.of(read_runs(opened))
+
+
+def train_methods(
+    config: Config,
+    methods: str,
+    overrides: Sequence[str] = (),
+    *,
+    quiet: bool = True,
+    progress: Report | None = None,
+) -> list[Run]:
+    """Trains one configuration with one method after another, each in a process of its own; finished ones are kept.
+
+    Args:
+        config: the configuration.
+        methods: such as `lora,lora{rank: 4},full`; see `luthier.training.variants.parse_methods`.
+        overrides: `key.path=value`.
+        quiet: keeps the progress of each training to itself.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: there is no such method, or its options are wrong.
+        TrainingError: one of them could not be trained.
+    """
+    from luthier.training.variants import parse_methods, train_apart, variants
+
+    settings, wanted = read_config(config, overrides), parse_methods(methods)
+    chosen = variants(Materials.gather(settings, progress), wanted)
+    found = []
+    for done, each in enumerate(chosen):
+        if progress:
+            progress(f"training {each.name}", done, len(chosen))
+        found.append(train_apart(each, quiet=quiet))
+    return found
+
+
+def diagnose(run: Run | str | Path) -> Diagnosis:
+    """What is wrong with a run and what to change; written to diagnosis.json, and the report with it."""
+    from luthier.diagnosis import diagnose as look
+    from luthier.diagnosis import write_diagnosis
+
+    opened = _opened(run)
+    found = look(opened)
+    write_diagnosis(opened, found)
+    report(opened)
+    return found
+
+
+def import_config(path: str | Path) -> Imported:
+    """A configuration of another tool in Luthier's own keys, and what became of each of its settings.
+
+    Raises:
+        ConfigError: no tool writes such a file, or it lacks what a run needs.
+    """
+    from luthier.importing import import_file
+
+    return import_file(Path(path))
 
 
 def report(run: Run | str | Path) -> Path:

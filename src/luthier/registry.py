@@ -28,6 +28,8 @@ PACKAGES: dict[str, str] = {
     "optimizer": "luthier.training.optimizers",
     "schedule": "luthier.training.schedules",
     "exporter": "luthier.export.targets",
+    "symptom": "luthier.diagnosis",
+    "importer": "luthier.importing",
 }
 
 

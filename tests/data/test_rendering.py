@@ -1,12 +1,16 @@
 """The one renderer: positions decide what is learned, and the prompt is what a server sends."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier.data.examples import Conversation, Document, Labelled, Message
+from luthier.data.documents import pieces
+from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
 from luthier.data.records import Rejected
-from luthier.data.rendering import Renderer, named_templates, template_text
+from luthier.data.rendering import Renderer
+from luthier.data.templates import named_templates, template_text
 from luthier.errors import ConfigError
 
 LABELS = ("negative", "neutral", "positive")
@@ -133,3 +137,109 @@ def test_any_text_keeps_prompt_and_answer_apart(tokenizer, text, label):
     [sequence] = made.render([(0, Labelled(text, label))])[0]
     assert list(sequence.ids[: sequence.prompt_length]) == made.prompt_ids(Labelled(text, label))
     assert list(sequence.ids[sequence.prompt_length :]) == made.answer_ids(label)
+
+
+TURNS = (Message("user", "one"), Message("assistant", "uno"), Message("user", "two"))
+
+
+@pytest.mark.parametrize("template", ["chat", *named_templates()])
+def test_both_answers_of_a_pair_stand_behind_the_prompt_of_a_chat(tokenizer, template):
+    made = renderer(tokenizer, template, system="Be brief.")
+    [sequence] = made.render_preferences([(3, Preference(TURNS, "dos", "drei und mehr"))])[0]
+    chats = [Conversation((*TURNS, Message("assistant", answer))) for answer in ("dos", "drei und mehr")]
+    messages = [{"role": m.role, "content": m.content} for m in (Message("system", "Be brief."), *TURNS)]
+    assert list(sequence.ids[: sequence.prompt_length]) == served(tokenizer, made.template_text, messages)
+    for found, chat in zip((sequence, sequence.with_rejected()), chats, strict=True):
+        [whole] = made.render([(0, chat)])[0]
+        assert list(found.ids) == list(whole.ids)
+        assert found.ids[-1] in made.stop_ids
+        assert list(found.supervised) == [place >= sequence.prompt_length for place in range(len(found.ids))]
+    assert (sequence.row_id, sequence.text, sequence.label) == (3, "two", "dos")
+
+
+def test_the_longer_answer_of_a_pair_decides_what_is_too_long(tokenizer):
+    long = Preference(TURNS, "dos", "drei " * 60)
+    made = renderer(tokenizer, max_length=150)
+    rejected = made.render_preferences([(0, long)])[0]
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason.startswith("too long: ")
+    assert isinstance(made.render_preferences([(0, Preference(TURNS, "dos", "drei"))])[0], list)
+
+
+def test_a_long_question_of_a_pair_is_cut_for_both_answers(tokenizer):
+    asked = (Message("user", "begin " + "word " * 100),)
+    made = renderer(tokenizer, max_length=90, too_long="truncate")
+    [sequence] = made.render_preferences([(0, Preference(asked, "dos", "drei und mehr"))])[0]
+    [whole] = renderer(tokenizer, max_length=900).render_preferences([(0, Preference(asked, "dos", "drei und mehr"))])[
+        0
+    ]
+    lengths = [max(len(row.ids), len(row.with_rejected().ids)) for row in (sequence, whole)]
+    assert lengths[0] <= 90
+    assert sequence.truncated == lengths[1] - lengths[0]
+    assert "begin" in tokenizer.decode(sequence.ids)
+    assert list(sequence.rejected) == list(whole.rejected), "the answers are whole"
+    assert learned(tokenizer, sequence) == learned(tokenizer, whole)
+
+
+def test_the_oldest_turns_of_a_long_pair_go_first(tokenizer):
+    old = (Message("user", "first " * 20), Message("assistant", "erstens " * 20))
+    made = renderer(tokenizer, max_length=100, too_long="truncate", system="Be brief.")
+    [sequence] = made.render_preferences([(0, Preference((*old, *TURNS[2:]), "dos", "drei"))])[0]
+    [plain] = made.render_preferences([(0, Preference(TURNS[2:], "dos", "drei"))])[0]
+    assert (list(sequence.ids), list(sequence.rejected)) == (list(plain.ids), list(plain.rejected))
+    assert "Be brief." in tokenizer.decode(sequence.ids)
+    [whole] = renderer(tokenizer, max_length=900, system="Be brief.").render_preferences(
+        [(0, Preference((*old, *TURNS[2:]), "dos", "drei"))]
+    )[0]
+    assert sequence.truncated == max(len(row.ids) for row in (whole, whole.with_rejected())) - max(
+        len(row.ids) for row in (plain, plain.with_rejected())
+    )
+
+
+def test_answers_that_cannot_fit_are_cut_where_they_still_differ(tokenizer):
+    made = renderer(tokenizer, max_length=60, too_long="truncate")
+    [sequence] = made.render_preferences([(0, Preference((Message("user", "x"),), "yes " * 80, "no " * 80))])[0]
+    assert max(len(sequence.ids), sequence.prompt_length + len(sequence.rejected)) == 60
+    same = made.render_preferences([(0, Preference((Message("user", "x"),), "no " * 80 + "end", "no " * 80))])[0]
+    assert isinstance(same, Rejected)
+    assert "tell the answers apart are cut off" in same.reason
+
+
+def test_equal_answers_teach_nothing(tokenizer):
+    rejected = renderer(tokenizer).render_preferences([(0, Preference(TURNS, "dos", "dos"))])[0]
+    assert rejected == Rejected("both answers are the same")
+
+
+def test_a_template_that_hides_the_answer_of_a_pair(tokenizer):
+    made = renderer(tokenizer, "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}>")
+    assert made.render_preferences([(0, Preference(TURNS, "dos", "drei"))])[0] == Rejected("no supervised token")
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 10, 25])
+def test_pieces_overlap_and_every_token_is_learned_once(tokenizer, overlap):
+    text = "The council met on Monday and adjourned. " * 30
+    whole = renderer(tokenizer, max_length=10_000).render_documents([(0, Document(text))])[0][0]
+    made = renderer(tokenizer, max_length=50, too_long="split", overlap=overlap)
+    found = made.render_documents([(0, Document(text))])[0]
+    starts = [number * (50 - overlap) for number in range(len(found))]
+    for start, piece in zip(starts, found, strict=True):
+        assert list(piece.ids) == list(whole.ids[start : start + 50])
+    learned_at = [
+        start + place
+        for start, piece in zip(starts, found, strict=True)
+        for place, is_learned in enumerate(piece.supervised)
+        if is_learned
+    ]
+    unlearned = {0} if overlap else set(starts)
+    assert learned_at == [place for place in range(len(whole.ids)) if place not in unlearned]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 300), st.integers(8, 60), st.data())
+def test_any_document_is_learned_whole(length, size, data):
+    overlap = data.draw(st.integers(1, size // 2))
+    found = pieces(length, size, overlap)
+    learned = [piece.start + place for piece in found for place, known in enumerate(piece.learned) if known]
+    assert learned == list(range(1, length))
+    assert all(piece.end - piece.start <= size for piece in found)
+    assert all(later.start == piece.end - overlap for piece, later in pairwise(found))

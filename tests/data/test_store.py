@@ -52,7 +52,13 @@ def test_rows_kept_aside_come_back_in_order(tmp_path: Path) -> None:
 def test_records_are_a_sequence(tmp_path: Path, count: int) -> None:
     rows = [
         TokenSequence(
-            list(range(n % 7)), [place % 2 == 1 for place in range(n % 7)], n % 3, n, f"t{n}", "a" if n % 2 else None
+            list(range(n % 7)),
+            [place % 2 == 1 for place in range(n % 7)],
+            n % 3,
+            n,
+            f"t{n}",
+            "a" if n % 2 else None,
+            rejected=list(range(n % 4)),
         )
         for n in range(count)
     ]
@@ -63,7 +69,7 @@ def test_records_are_a_sequence(tmp_path: Path, count: int) -> None:
     assert len(records) == count
     assert list(records) == rows
     assert list(records[1:count:500]) == rows[1:count:500]
-    assert records.lengths.tolist() == [len(row.ids) for row in rows]
+    assert records.lengths.tolist() == [len(row.ids) + len(row.rejected) for row in rows]
     assert records.supervised.tolist() == [row.supervised_count for row in rows]
     assert records.labels == [row.label for row in rows]
     assert records.row_ids.tolist() == [row.row_id for row in rows]

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from luthier.cli import frame
 from luthier.config import RunConfig, parse_config
-from luthier.data.rendering import named_templates
+from luthier.data.templates import named_templates
 from luthier.models.architectures import TABLE
 from luthier.recipes import recipes
 

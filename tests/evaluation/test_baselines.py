@@ -7,7 +7,16 @@ from sklearn.model_selection import train_test_split
 
 from luthier.data.records import TokenSequence
 from luthier.evaluation import baselines
-from luthier.evaluation.baselines import majority, tfidf
+from luthier.evaluation.baselines import (
+    commonest_labels,
+    majority,
+    mean,
+    shorter,
+    tfidf,
+    tfidf_labels,
+    tfidf_ridge,
+    word_tags,
+)
 
 PHRASEBANK = Path("../shared/data/financial_phrasebank/Sentences_AllAgree.txt")
 
@@ -61,3 +70,45 @@ def test_on_the_phrasebank_it_is_as_strong_as_a_linear_model_should_be():
     )
     found = tfidf(train, train_labels, rows(*zip(test, test_labels, strict=True)))
     assert sum(row.parsed == row.expected for row in found) / len(found) > 0.92
+
+
+def test_shorter_prefers_the_answer_with_fewer_tokens():
+    def pair(better, worse):
+        return TokenSequence([0] * (5 + better), [False] * 5 + [True] * better, 5, 0, rejected=[1] * worse)
+
+    found = shorter([], [], [pair(2, 3), pair(4, 3), pair(3, 3)])
+    assert [row.parsed for row in found] == ["chosen", "rejected", "chosen"]
+    assert {row.expected for row in found} == {"chosen"}
+
+
+def test_the_commonest_combination_of_labels():
+    found = commonest_labels(["x"] * 4, ["a | b", "", "a | b", "a"], rows(("one", "a")))
+    assert [(row.parsed, row.expected, row.form) for row in found] == [("a | b", "a", "labels")]
+
+
+def test_each_label_has_a_linear_model_of_its_own():
+    texts = ["profit rose", "profit fell", "merger agreed", "merger agreed as profit rose", "nothing new"] * 4
+    labels = ["results", "results", "deal", "deal | results", ""] * 4
+    asked = rows(("merger agreed and profit rose", "deal | results"), ("nothing at all", ""))
+    found = tfidf_labels(texts, labels, asked)
+    assert [row.parsed for row in found] == ["deal | results", ""]
+    assert [row.parsed for row in tfidf_labels(["!", "?"], ["a", "a"], rows(("x", "a")))] == ["a"]
+    assert [row.parsed for row in tfidf_labels(["x y", "y z"], ["a | b", "a"], rows(("x y", "a")))] == ["a | b"]
+
+
+def test_the_mean_of_the_numbers():
+    found = mean(["x"] * 3, ["0.5", "-1.0", "2.0"], rows(("one", "0.25")))
+    assert [(row.parsed, row.expected, row.form) for row in found] == [("0.5", "0.25", "number")]
+
+
+def test_ridge_regression_learns_words():
+    texts, numbers = ["it rose", "it fell", "all rose", "all fell"] * 5, ["1.0", "-1.0"] * 10
+    high, low = tfidf_ridge(texts, numbers, rows(("this rose", "1.0"), ("this fell", "-1.0")))
+    assert float(high.parsed) > 0.5 > -0.5 > float(low.parsed)
+    assert [row.parsed for row in tfidf_ridge(["!"], ["2.0"], rows(("x", "1.0")))] == ["2"]
+
+
+def test_words_keep_their_commonest_tag():
+    texts = ["Nokia rose", "Nokia fell", "Nokia rose high"]
+    found = word_tags(texts, ["B-ORG O", "O O", "B-ORG O O"], rows(("high Nokia jumped", "O B-ORG O")))
+    assert [(row.parsed, row.form) for row in found] == [("O B-ORG O", "tags")]

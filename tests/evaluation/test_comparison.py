@@ -68,3 +68,15 @@ def test_other_rows_are_refused(answers, labels):
 
 def test_no_rows_give_no_scores(labels):
     assert compare([], [], {}, ASKED, labels, seed=0)["tuned"] == {}
+
+
+@pytest.mark.parametrize("form", ["labels", "tags", "number"])
+def test_only_plain_labels_have_tables_of_classes(form):
+    parts = {"labels": ("a | b", ["a", "b"]), "tags": ("a b", ["a", "b"]), "number": ("0.5", [])}
+    text, allowed = parts[form]
+    found = compare(
+        None, [Prediction(n, "x y", text, text, text, form=form) for n in range(5)], {}, [], allowed, seed=0
+    )
+    assert found["form"] == form
+    assert not {"classes", "per_class", "confusion"} & set(found)
+    json.dumps(found, allow_nan=False)

@@ -138,7 +138,7 @@ def test_few_shot_prompts_show_training_rows_of_every_label():
 def test_no_few_shot_where_it_makes_no_sense():
     assert examiner(few_shot=0).few_shot_renderer() is None
     made = examiner()
-    made.task.base_answers = False
+    made.task.shots = False
     assert made.few_shot_renderer() is None
 
 

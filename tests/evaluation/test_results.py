@@ -3,7 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from luthier.evaluation.results import Answers, assemble, primary, write_predictions
+from luthier.evaluation.results import (
+    Answers,
+    asking_times,
+    assemble,
+    primary,
+    read_answers,
+    write_predictions,
+)
 from luthier.tasks import Prediction
 
 
@@ -30,7 +37,15 @@ def test_every_answer_is_a_line_whatever_it_contains(tmp_path: Path):
         ("tuned", 3, True),
         ("tuned", 4, False),
     ]
+    assert read_answers(path, "tuned", "test", "labels") == [right, wrong]
     assert lines[1] == {
         "model": "tuned", "split": "test", "mode": "labels", "row_id": 3, "prompt": "利润增长\u2028",
         "expected": "up", "raw": "up\nand more", "parsed": "up", "valid": True,
+        "cut": False, "loss": None, "tokens": 0, "scores": {},
     }  # fmt: skip
+
+
+def test_times_of_what_took_time():
+    one = Prediction(0, "a", "up", "up", "up")
+    groups = [Answers("base", "test", "labels", [one, one], 0.5), Answers("majority", "test", "labels", [one])]
+    assert asking_times(groups) == {"base": {"labels": {"rows": 2, "seconds": 0.5}}}

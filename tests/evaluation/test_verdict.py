@@ -70,3 +70,15 @@ def test_a_base_that_cannot_answer_and_answers_that_are_all_valid(answers, label
 def test_nothing_to_score_is_said():
     silent = [Prediction(0, "prompt", None, "answer", "answer")]
     assert "no expected answers" in verdict(results(compare(silent, silent, {}, ["accuracy"], [], seed=0)))
+
+
+def test_numbers_are_compared_with_a_linear_model_where_less_is_better():
+    def numbers(errors):
+        return [Prediction(n, "", str(n), str(n + e), str(n + e), form="number") for n, e in enumerate(errors)]
+
+    tuned, linear = numbers([0.1, -0.1, 0.2, 0.0] * 10), numbers([0.9, -0.8, 1.0, 1.1] * 10)
+    text = verdict(results(compare(None, tuned, {"tfidf_ridge": linear}, [], [], seed=0)))
+    assert text.startswith("The tuned model reaches root mean square error 0.122")
+    assert "clearly ahead of a linear model" in text
+    text = verdict(results(compare(None, linear, {"tfidf_ridge": tuned}, [], [], seed=0)))
+    assert "a score that a linear model reaches is not worth a language model" in text

@@ -46,7 +46,7 @@ SIZES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["phi", "phi3", "opt", "gpt_neox", "falcon"], USUAL),
     **dict.fromkeys(["bert", "roberta", "xlm-roberta", "electra", "camembert", "deberta-v2", "modernbert"], USUAL),
     **dict.fromkeys(["gpt2", "gpt_bigcode", "gptj"], GPT2 | {"rotary_dim": 4}),
-    **dict.fromkeys(["t5", "mt5", "umt5"], T5),
+    **dict.fromkeys(["t5", "mt5", "umt5", "longt5"], T5),
     **dict.fromkeys(["bart", "mbart", "pegasus", "marian", "m2m_100"], BART),
     "gemma3_text": GROUPED | {"head_dim": 8},
     "bloom": {"vocab_size": 64, "hidden_size": 32, "n_layer": 2, "n_head": 4},

@@ -40,8 +40,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(own_cache, tmp_path, write_config, tiny_llama, tiny_bert, labelled_file) -> Bench:
-    return Bench(tmp_path, write_config, {"llama": tiny_llama, "bert": tiny_bert}, labelled_file)
+def bench(own_cache, tmp_path, write_config, tiny_llama, tiny_bert, tiny_t5, labelled_file) -> Bench:
+    models = {"llama": tiny_llama, "bert": tiny_bert, "t5": tiny_t5}
+    return Bench(tmp_path, write_config, models, labelled_file)
 
 
 @pytest.fixture

@@ -39,6 +39,16 @@ def test_sizes_are_those_of_the_network(bench, parts):
     assert sizes.causal is not bool(parts.get("base"))
 
 
+def test_an_encoder_decoder_has_the_layers_of_both(bench):
+    materials = bench.materials("t5", task="seq2seq")
+    sizes = sizes_without_weights(materials, torch.float32)
+    assert (sizes.trainable, sizes.parameters) == count_parameters(bench.trainer(materials).network)
+    assert (sizes.layers, sizes.hidden, sizes.vocabulary, sizes.causal) == (4, 32, 300, False)
+    forecast = make_forecast(materials, find_device("cpu-2"))
+    assert forecast.engine == "reference"
+    assert any("encoder and decoder" in assumption for assumption in forecast.assumptions)
+
+
 def test_full_tuning_is_in_float32(bench):
     sizes = sizes_without_weights(bench.materials(method={"name": "full"}), torch.bfloat16)
     assert (sizes.dtype, sizes.value_bytes, sizes.frozen_bytes) == ("float32", 4, 0)

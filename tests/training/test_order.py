@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from luthier.training.order import Order, cheapest_batches, micro_batches
+from luthier.training.order import Order, best_fit, cheapest_batches, micro_batches
 
 
 def order(count: int = 50, **options) -> Order:
@@ -80,3 +80,28 @@ def test_steps_of_part_epochs_and_limits():
     assert made.total_steps(2, None) == 16
     assert made.total_steps(2, 5) == 5
     assert made.total_steps(0.001, None) == 1
+
+
+def test_rows_are_packed_whole_and_nearly_full():
+    random = np.random.default_rng(0)
+    lengths = [*random.integers(5, 200, 500).tolist(), 700]
+    packs = best_fit(lengths, 256)
+    assert sorted(row for pack in packs for row in pack) == list(range(501))
+    filled = [sum(lengths[row] for row in pack) for pack in packs]
+    assert [500] in packs, "a row that is longer than the others may be stands alone"
+    assert all(tokens <= 256 for tokens in filled if tokens != 700)
+    assert sum(lengths[:500]) / (256 * (len(packs) - 1)) > 0.95
+
+
+def test_steps_count_full_rows():
+    lengths = [100] * 10 + [50] * 20 + [200] * 3
+    made = Order(lengths, None, batch_size=2, balance="none", seed=0, pack=200)
+    assert made.steps_per_epoch == 7, "2600 tokens fill 13 rows"
+    for epoch in range(2):
+        steps = [made.rows(epoch * 7 + step) for step in range(1, 8)]
+        assert sorted(row for step in steps for row in step) == list(range(33))
+        assert all(sum(lengths[row] for row in step) == 400 for step in steps[:-1])
+    assert made.rows(1) != made.rows(8), "every epoch has an order of its own"
+    assert made.rows_seen(14) == 66
+    assert made.notes == ["data.pack: 33 training rows fill 13 rows of 200 tokens to 100%"]
+    assert Order(lengths, None, batch_size=2, balance="none", seed=0).notes == []

@@ -70,5 +70,17 @@ def test_an_answer_of_an_open_template_still_ends(warned):
 
 
 def test_a_classifier_has_no_label_words(warned, tmp_path):
-    data = rows(tmp_path, *["up"] * 8, *["upper"] * 8)
+    data = rows(tmp_path, *["up"] * 8, *["upper"] * 8) | {"max_length": 128}
     assert warned(base="bert", task="sequence_classification", data=data) == []
+
+
+def test_rows_beyond_the_positions_of_the_base(warned):
+    [warning] = warned(data={"max_length": 600})
+    assert "data.max_length is 600, and the base has 512 positions" in warning
+    for kind in ("linear", "yarn"):
+        assert warned(data={"max_length": 600}, model={"rope_scaling": {"type": kind, "factor": 2}}) == []
+
+
+def test_dynamic_positions_depend_on_other_rows(warned):
+    [warning] = warned(data={"max_length": 600}, model={"rope_scaling": {"type": "dynamic", "factor": 2}})
+    assert "depend on the longest row beside it" in warning

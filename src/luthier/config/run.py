@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from luthier import registry
 from luthier.config.plugins import plugin_field, plugin_name
@@ -49,6 +49,17 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RopeScalingConfig(Part):
+    """How rotary positions are stretched, for rows longer than the base has seen."""
+
+    type: Literal["linear", "dynamic", "yarn"] = Field(
+        description="linear (all positions closer together), dynamic (only while a row is longer than the base's; what "
+        "it computes depends on the longest row beside it), yarn (each frequency by as much as it needs; "
+        "https://arxiv.org/abs/2309.00071)."
+    )
+    factor: float = Field(gt=1, description="How many times the base's length.")
+
+
 class ModelConfig(Part):
     """The base model and the numbers it computes in."""
 
@@ -56,10 +67,18 @@ class ModelConfig(Part):
         description="Hub id, folder, .gguf file, or package:MODULE/FILE (a file inside a Python package)."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Type of the frozen weights and of the computation; trained weights stay float32. "
-        "auto = what this processor multiplies fastest.",
+        description="Type of the frozen weights and of the computation; trained weights stay float32. float16 scales "
+        "its loss. auto = what this device multiplies fastest with enough range.",
+    )
+    rope_scaling: RopeScalingConfig | None = Field(
+        None,
+        description="Stretches rotary positions for rows longer than the base has seen; null = as the base has them.",
+    )
+    quantise: Literal["none", "int8", "nf4"] = Field(
+        "none",
+        description="Hold the weights of frozen layers in 8 or 4 bits: less memory, less exact; needs bitsandbytes.",
     )
     trust_remote_code: bool = Field(
         False, description="Run Python code that comes with the model. Off unless you trust it."
@@ -133,7 +152,9 @@ class DataConfig(Part):
     )
     system: str | None = Field(None, description="System message; null = what the template does by itself.")
     instruction: str | None = Field(
-        None, description="What labelled text is asked, before the text; {labels} stands for the allowed labels."
+        None,
+        description="What labelled text, or the source of a pair, is asked, before the text; {labels} stands for the "
+        "allowed labels.",
     )
     max_length: int = Field(512, ge=8, description="Longest row in tokens.")
     too_long: Literal["drop", "truncate", "split", "fail"] = Field(
@@ -141,9 +162,28 @@ class DataConfig(Part):
         description="What happens to longer rows: drop, truncate (the user's text is cut, the answer kept), "
         "split (documents), fail.",
     )
+    overlap: int = Field(
+        0,
+        ge=0,
+        description="Tokens that a piece of a split document repeats from the one before it: they are context, and "
+        "learned only there. At most half of max_length.",
+    )
+    pack: bool = Field(
+        False,
+        description="Fill rows of max_length with whole documents: training.batch_size then counts full rows. The "
+        "documents in a row do not see each other.",
+    )
     balance: Literal["none", "oversample", "weighted"] = Field(
         "none", description="none | oversample (repeat rows of rare labels) | weighted (draw labels equally often)."
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> DataConfig:
+        if self.overlap > self.max_length // 2:
+            raise ValueError(f"overlap must be at most half of max_length, which is {self.max_length}")
+        if self.pack and self.balance != "none":
+            raise ValueError("pack and balance do not go together: a packed row has no label")
+        return self
 
 
 class CheckpointConfig(Part):
@@ -217,8 +257,8 @@ class EvaluationConfig(Part):
     modes: list[str] | None = Field(
         None,
         min_length=1,
-        description="Ways of asking, the deciding one first: labels, generate, likelihood or head, as the task has "
-        "them; null = all of them.",
+        description="Ways of asking, the deciding one first: labels, generate, likelihood, head or preference, as the "
+        "task has them; null = all of them.",
     )
     few_shot: int = Field(6, ge=0, description="Examples in the prompt of the few-shot base; 0 = leave it out.")
     baselines: bool = Field(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from luthier.config import RunConfig
-from luthier.data.examples import Conversation, Example, Labelled
+from luthier.data.examples import Conversation, Example, Labelled, Preference
 from luthier.data.intake import iterate_examples
 from luthier.data.ledger import Entry, read_ledger
 from luthier.data.prepare import Encoder, Prepared
@@ -52,7 +52,8 @@ class Inspection:
 
     Attributes:
         ledger: its line in the ledger (the first one, when it was split).
-        sequences: its tokens; several lists when it was split, none when it was rejected.
+        sequences: its tokens; several lists when it was split, none when it was rejected; of a preference the better
+            answer behind the prompt, then the worse one.
         rejected: why it has none.
         prompt_length: tokens that a server would send.
         truncated: tokens that were cut from it.
@@ -105,7 +106,8 @@ def inspect_row(
             Token(number, renderer.tokenizer.decode([number]), learned)
             for number, learned in zip(sequence.ids, sequence.supervised, strict=True)
         ]
-        for sequence in encoded
+        for row in encoded
+        for sequence in ([row, row.with_rejected()] if row.rejected else [row])
     ]
     return Inspection(entry, sequences, "", encoded[0].prompt_length, encoded[0].truncated, check)
 
@@ -116,7 +118,7 @@ def serve_check(example: Example, renderer: Renderer) -> ServeCheck:
     Raises:
         DataError: the row is no chat.
     """
-    if not isinstance(example, Conversation | Labelled):
+    if not isinstance(example, Conversation | Labelled | Preference):
         raise DataError("this row is not sent through a chat template", hint="inspect a conversation or labelled text")
     trained = renderer.prompt_ids(example)
     served = _served(example, renderer)
@@ -129,7 +131,7 @@ def serve_check(example: Example, renderer: Renderer) -> ServeCheck:
     return ServeCheck(False, position, [decode([i]) for i in trained[window]], [decode([i]) for i in served[window]])
 
 
-def _served(example: Conversation | Labelled, renderer: Renderer) -> list[int]:
+def _served(example: Conversation | Labelled | Preference, renderer: Renderer) -> list[int]:
     messages = [{"role": m.role, "content": m.content} for m in renderer.conversation(example).messages]
     if messages[-1]["role"] == "assistant":
         messages.pop()

@@ -79,6 +79,12 @@ class Prepared:
             digest=about["digest"],
         )
 
+    @classmethod
+    def cached(cls, cache: Path, digest: str) -> Prepared | None:
+        """The rows of that digest, when they are still in the cache."""
+        folder = cache / digest[:24]
+        return cls.open(folder) if (folder / "prepared.json").is_file() else None
+
 
 def prepare(
     config: RunConfig,
@@ -125,7 +131,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     parts = {
         "version": DATA_VERSION,
         "files": [(file.name, _file_digest(file.path)) for file in files],
-        "data": config.data.model_dump(mode="json", exclude={"balance"}),
+        "data": config.data.model_dump(mode="json", exclude={"balance", "pack"}),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
         "template": template,

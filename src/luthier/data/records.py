@@ -6,7 +6,7 @@ Shapes: b = rows in a batch, t = tokens of its longest row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ class TokenSequence:
     Attributes:
         ids: token ids of the whole row.
         supervised: for each token, whether it is learned; all False for a classifier with a head.
-        prompt_length: tokens before the last learned turn; ids[:prompt_length] is what a server would send.
+        prompt_length: tokens before the last learned turn; ids[:prompt_length] is what a server would send, or what an
+            encoder reads.
         row_id: the row's id in the ledger.
         text: the text a plain classifier would read (labelled text, or the last user message).
         label: the expected answer, as text: the label, or the last assistant message; None for documents.
@@ -42,6 +43,12 @@ class TokenSequence:
         """Number of learned tokens."""
         return sum(self.supervised)
 
+    def with_rejected(self) -> TokenSequence:
+        """The worse answer behind the same prompt, as a row of its own."""
+        prompt = list(self.ids[: self.prompt_length])
+        learned = [False] * len(prompt) + [True] * len(self.rejected)
+        return replace(self, ids=[*prompt, *self.rejected], supervised=learned, rejected=())
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -51,7 +58,8 @@ class Batch:
         input_ids_bt: token ids.
         attention_mask_bt: 1 for real tokens.
         targets: for language models [b, t] the token ids to learn, -100 elsewhere, NOT shifted (the loss shifts them,
-            in one place); for classifiers [b] the class numbers.
+            in one place); for encoder-decoders [b, u] the targets, -100 behind them, not shifted either; for
+            classifiers [b] the class numbers.
         row_ids: ids in the ledger, for error messages.
         count: what the summed loss is divided by: supervised tokens of a language model, rows of a classifier.
     """

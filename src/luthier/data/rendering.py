@@ -13,45 +13,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from luthier.data.examples import Conversation, Document, Labelled, Message
+from luthier.data.documents import cut_document
+from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
 from luthier.data.records import Encoded, Rejected, TokenSequence
+from luthier.data.templates import named_templates, template_text
 from luthier.errors import ConfigError
-from luthier.registry import suggest
 
 if TYPE_CHECKING:
     from luthier.config import DataConfig
 
 
-def named_templates() -> list[str]:
-    """Names of the templates that ship with Luthier."""
-    folder = files("luthier.data.templates")
-    return sorted(entry.name.removesuffix(".jinja") for entry in folder.iterdir() if entry.name.endswith(".jinja"))
-
-
-def template_text(name: str, tokenizer: Any) -> str:
-    """The Jinja text of a template: `chat` is the model's own, text with Jinja marks is inline, else a named one.
-
-    A model without a chat template gives an empty text: a classifier or running text needs none, and whatever does
-    need one is refused when it is rendered.
-
-    Raises:
-        ConfigError: there is no template of that name.
-    """
-    if name == "chat":
-        return str(tokenizer.chat_template or "")
-    if "{{" in name or "{%" in name:
-        return name
-    if name not in named_templates():
-        near = suggest(name, named_templates())
-        raise ConfigError(
-            f"there is no template named '{name}'" + (f"; did you mean '{near}'?" if near else ""),
-            where="data.template",
-            expected=f"chat, one of {', '.join(named_templates())}, or an inline Jinja template",
-        )
-    return (files("luthier.data.templates") / f"{name}.jinja").read_text(encoding="utf-8")
+Rendered = Conversation | Labelled | Preference
+"""What goes through a template."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +50,7 @@ class Renderer:
         labels: the allowed labels, in order.
         max_length: longest row in tokens.
         too_long: drop | truncate | split | fail.
+        overlap: tokens that pieces of a document have in common.
         shots: labelled examples shown in the prompt before the question.
     """
 
@@ -85,6 +61,7 @@ class Renderer:
     labels: tuple[str, ...] = ()
     max_length: int = 512
     too_long: str = "drop"
+    overlap: int = 0
     shots: tuple[Labelled, ...] = ()
 
     @classmethod
@@ -98,16 +75,19 @@ class Renderer:
             tuple(labels),
             config.max_length,
             config.too_long,
+            config.overlap,
         )
 
     def with_shots(self, shots: Sequence[Labelled]) -> Renderer:
         """The same renderer with examples in its prompt, and room for them."""
         return replace(self, shots=tuple(shots), max_length=self.max_length * (len(shots) + 1))
 
-    def conversation(self, example: Conversation | Labelled) -> Conversation:
-        """An example as the conversation that is rendered: system message, shots, question, answer."""
+    def conversation(self, example: Rendered) -> Conversation:
+        """An example as the conversation that is rendered: system message, shots, question, (better) answer."""
         if isinstance(example, Labelled):
             messages = [turn for shot in (*self.shots, example) for turn in self._question_and_answer(shot)]
+        elif isinstance(example, Preference):
+            messages = [*example.messages, Message("assistant", example.chosen)]
         else:
             messages = list(example.messages)
         if self.system is not None and messages[0].role != "system":
@@ -156,14 +136,45 @@ class Renderer:
             encoded.append(self._fit(row_id, example, sequence))
         return encoded
 
-    def _turns(self, conversation: Conversation) -> list[_Turn]:
-        """The learned turns. Earlier turns that the template rewrites later (hidden reasoning) are prompt only."""
+    def render_preferences(self, pairs: Sequence[tuple[int, Preference]]) -> list[Encoded]:
+        """Tokens of (row id, prompt with two answers): the better answer is learned, the worse one stands aside."""
+        return [self._render_pair(row_id, pair) for row_id, pair in pairs]
+
+    def _render_pair(self, row_id: int, pair: Preference) -> Encoded:
+        """Where rows are truncated, the oldest turns of a long conversation go first."""
+        whole = sequence = self._both_answers(row_id, pair)
+        if _same_answers(whole) and whole.supervised_count:
+            return Rejected("both answers are the same")
+        while self.too_long == "truncate" and _length(sequence) > self.max_length and (later := _later_turns(pair)):
+            pair = replace(pair, messages=later)
+            sequence = self._both_answers(row_id, pair)
+        fitting = self._fit(row_id, pair, sequence)
+        if isinstance(fitting, Rejected):
+            return fitting
+        if _same_answers(fitting[0]):
+            return Rejected(f"too long: of {_length(whole)} tokens, those that tell the answers apart are cut off")
+        return [replace(fitting[0], truncated=_length(whole) - _length(fitting[0]))]
+
+    def _both_answers(self, row_id: int, pair: Preference) -> TokenSequence:
+        better, worse = (
+            self._last_turn(row_id, self.conversation(replace(pair, chosen=answer)))
+            for answer in (pair.chosen, pair.rejected)
+        )
+        return replace(better, rejected=worse.ids[worse.prompt_length :])
+
+    def _last_turn(self, row_id: int, conversation: Conversation) -> TokenSequence:
+        turns = self._turns(conversation, last=True)
+        ids = self._tokenise([text for turn in turns for text in (turn.prompt, turn.through)])
+        return self._assemble(row_id, conversation, turns, [(ids[0], ids[1])] if turns else [])
+
+    def _turns(self, conversation: Conversation, *, last: bool = False) -> list[_Turn]:
+        """The learned turns, or the last one. Earlier ones that the template rewrites later (hidden reasoning) are
+        prompt only."""
         turns: list[_Turn] = []
         whole = None
-        for index in reversed(range(len(conversation.messages))):
+        answers = [index for index, message in enumerate(conversation.messages) if message.role == "assistant"]
+        for index in reversed(answers[-1:] if last else answers):
             message = conversation.messages[index]
-            if message.role != "assistant":
-                continue
             prompt = self.text(conversation, upto=index, prompt=True)
             through = self.text(conversation, upto=index + 1, prompt=False)
             whole = whole if whole is not None else through
@@ -198,38 +209,42 @@ class Renderer:
         asked = next((m.content for m in reversed(conversation.messages) if m.role == "user"), "")
         return TokenSequence(ids, supervised, prompt_length, row_id, asked, answer)
 
-    def _fit(self, row_id: int, example: Conversation | Labelled, sequence: TokenSequence) -> Encoded:
+    def _fit(self, row_id: int, example: Rendered, sequence: TokenSequence) -> Encoded:
         if isinstance(example, Labelled):
             sequence = replace(sequence, text=example.text, label=example.label)
-        length = len(sequence.ids)
+        length = _length(sequence)
         if length > self.max_length:
             if self.too_long != "truncate":
                 return Rejected(f"too long: {length} tokens, data.max_length is {self.max_length}")
             return self._truncate(row_id, example, sequence)
         return [sequence] if sequence.supervised_count else Rejected("no supervised token")
 
-    def _truncate(self, row_id: int, example: Conversation | Labelled, sequence: TokenSequence) -> Encoded:
-        """Cuts the end of the last question until the row fits; the answer stays whole while it can."""
-        length = len(sequence.ids)
+    def _truncate(self, row_id: int, example: Rendered, sequence: TokenSequence) -> Encoded:
+        """Cuts the end of the last question until the row fits; the answers stay whole while they can."""
+        length = _length(sequence)
         question = sequence.text
         ids = self._tokenise([question])[0]
         keep = len(ids) - (length - self.max_length)
         while keep > 0:
             shorter = self.render_one(row_id, _with_question(example, str(self.tokenizer.decode(ids[:keep]))))
             if isinstance(shorter, list):
-                return [replace(shorter[0], text=question, truncated=length - len(shorter[0].ids))]
+                return [replace(shorter[0], text=question, truncated=length - _length(shorter[0]))]
             keep -= 4
         cut = replace(
             sequence,
             ids=sequence.ids[: self.max_length],
             supervised=sequence.supervised[: self.max_length],
+            rejected=sequence.rejected[: max(self.max_length - sequence.prompt_length, 0)],
             truncated=length - self.max_length,
         )
         return [cut] if cut.supervised_count else Rejected(f"too long: no supervised token is left of {length}")
 
-    def render_one(self, row_id: int, example: Conversation | Labelled) -> Encoded:
+    def render_one(self, row_id: int, example: Rendered) -> Encoded:
         """One example that must fit as it is: longer ones are rejected."""
-        return replace(self, too_long="drop").render([(row_id, example)])[0]
+        strict = replace(self, too_long="drop")
+        if isinstance(example, Preference):
+            return strict.render_preferences([(row_id, example)])[0]
+        return strict.render([(row_id, example)])[0]
 
     def render_documents(self, documents: Sequence[tuple[int, Document]]) -> list[Encoded]:
         """Running text: every token is learned but the first, which nothing predicts; an end token closes it."""
@@ -238,24 +253,12 @@ class Renderer:
         for (row_id, document), ids in zip(
             documents, self.tokenizer([d.text for _, d in documents])["input_ids"] if documents else [], strict=True
         ):
-            encoded.append(self._fit_document(row_id, document.text, [*ids, *end]))
+            encoded.append(
+                cut_document(row_id, document.text, [*ids, *end], self.max_length, self.too_long, self.overlap)
+            )
         return encoded
 
-    def _fit_document(self, row_id: int, text: str, ids: list[int]) -> Encoded:
-        size = self.max_length
-        if len(ids) > size and self.too_long in ("drop", "fail"):
-            return Rejected(f"too long: {len(ids)} tokens, data.max_length is {size}")
-        starts = range(0, len(ids), size) if self.too_long == "split" else range(1)
-        pieces = [ids[start : start + size] for start in starts]
-        cut = len(ids) - sum(len(piece) for piece in pieces)
-        sequences = [
-            TokenSequence(piece, [False, *[True] * (len(piece) - 1)], 0, row_id, text, None, cut)
-            for piece in pieces
-            if len(piece) > 1
-        ]
-        return list(sequences) or Rejected("no supervised token")
-
-    def prompt_ids(self, example: Conversation | Labelled) -> list[int]:
+    def prompt_ids(self, example: Rendered) -> list[int]:
         """The prompt before the last answer, as a server would send it."""
         conversation = self.conversation(example)
         upto = len(conversation.messages) - (conversation.messages[-1].role == "assistant")
@@ -275,7 +278,22 @@ class Renderer:
         return frozenset(ends if self.tokenizer.eos_token_id is None else ends | {self.tokenizer.eos_token_id})
 
 
-def _with_question(example: Conversation | Labelled, question: str) -> Conversation | Labelled:
+def _length(sequence: TokenSequence) -> int:
+    """Tokens of a row; of two answers, the longer one counts."""
+    return max(len(sequence.ids), sequence.prompt_length + len(sequence.rejected))
+
+
+def _same_answers(sequence: TokenSequence) -> bool:
+    return list(sequence.ids[sequence.prompt_length :]) == list(sequence.rejected)
+
+
+def _later_turns(pair: Preference) -> tuple[Message, ...]:
+    """The prompt without its oldest question and what follows it; empty when there is no later question."""
+    questions = [place for place, message in enumerate(pair.messages) if message.role == "user"]
+    return (*pair.messages[: questions[0]], *pair.messages[questions[1] :]) if len(questions) > 1 else ()
+
+
+def _with_question(example: Rendered, question: str) -> Rendered:
     if isinstance(example, Labelled):
         return replace(example, text=question)
     last = max(index for index, message in enumerate(example.messages) if message.role == "user")

@@ -1,4 +1,4 @@
-"""Rows out of the user's files: JSON, JSON Lines, CSV, TSV, Parquet, plain text, each also gzipped, or a folder.
+"""Rows out of the user's files: JSON, JSON Lines, CSV, TSV, Parquet, CoNLL, plain text, each also gzipped, or a folder.
 
 Rows stream, one at a time. Whatever is broken becomes a `BadRow` with its place and the reason; the rows around it are
 read. Only what cannot be opened at all is an error.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from luthier.config import SourceConfig
+from luthier.data.conll import read_conll
 from luthier.data.delimited import read_delimited
 from luthier.data.encodings import detect_encoding, known_encoding
 from luthier.data.examples import Row
@@ -33,11 +34,15 @@ KINDS = {
     ".tab": "tsv",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".conll": "conll",
+    ".bio": "conll",
+    ".iob": "conll",
+    ".iob2": "conll",
     ".txt": "txt",
 }
 """File kinds by suffix; each may be followed by `.gz`."""
 
-_EXPECTED = "JSON, JSONL, CSV, TSV, Parquet or TXT, each also as .gz, or a folder of them"
+_EXPECTED = "JSON, JSONL, CSV, TSV, Parquet, CoNLL or TXT, each also as .gz, or a folder of them"
 _SNIFF = 1 << 16
 
 
@@ -63,7 +68,7 @@ class DataFile:
     Attributes:
         path: where it is.
         name: what messages and the ledger call it.
-        kind: json | jsonl | csv | tsv | parquet | txt.
+        kind: json | jsonl | csv | tsv | parquet | conll | txt.
         declared: the encoding that the user declared, or `auto`.
     """
 
@@ -119,6 +124,8 @@ class DataFile:
                     yield from self._json(stream, self.encoding)
                 case "csv" | "tsv":
                     yield from self._delimited(stream, self.encoding)
+                case "conll":
+                    yield from self._conll(stream, self.encoding)
                 case _:
                     yield from self._text(stream, self.encoding)
 
@@ -142,6 +149,13 @@ class DataFile:
                 yield BadRow(self.name, record.line, record.problem)
             else:
                 yield Row(record.fields, self.name, record.line)
+
+    def _conll(self, stream: BinaryIO, encoding: str) -> Iterator[Row | BadRow]:
+        for sentence in read_conll(read_lines(stream, encoding)):
+            if sentence.problem:
+                yield BadRow(self.name, sentence.line, sentence.problem)
+            else:
+                yield Row({"words": sentence.words, "tags": sentence.tags}, self.name, sentence.line)
 
     def _text(self, stream: BinaryIO, encoding: str) -> Iterator[Row | BadRow]:
         for line in read_lines(stream, encoding):

@@ -131,5 +131,6 @@ def _lines(
         for sequence, row_id in zip(encoded, pieces, strict=False):
             tokens, supervised = len(sequence.ids), sequence.supervised_count
             origin = replace(entry, row_id=row_id, origin="split", parent_id=entry.row_id)
-            # every piece carrying the whole text would make the square of a long document
-            yield replace(origin, tokens=tokens, supervised=supervised), replace(sequence, row_id=row_id, text="")
+            # every piece carrying the whole text would make the square of a long document; tagged words have their own
+            text = "" if sequence.label is None else sequence.text
+            yield replace(origin, tokens=tokens, supervised=supervised), replace(sequence, row_id=row_id, text=text)

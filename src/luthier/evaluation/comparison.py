@@ -72,9 +72,10 @@ def compare(
         seed: seed of the bootstrap.
 
     Returns:
-        rows; metrics as {name: {title, higher_is_better}}; base (None without one), tuned and each of baselines as
-        {metric: {value, low, high}}; difference (tuned minus base) and margins (tuned minus each baseline) as
-        {metric: {value, low, high, p}}; with labels also classes, per_class, confusion and, with a base, mcnemar.
+        rows; form, how answers are read; metrics as {name: {title, higher_is_better}}; base (None without one), tuned
+        and each of baselines as {metric: {value, low, high}}; difference (tuned minus base) and margins (tuned minus
+        each baseline) as {metric: {value, low, high, p}}; where an answer is one label also classes, per_class,
+        confusion and, with a base, mcnemar.
 
     Raises:
         ValueError: the answers are not about the same rows.
@@ -88,6 +89,7 @@ def compare(
     scorer = _Scorer(models | others, metrics, labels, seed)
     result: dict[str, Any] = {
         "rows": len(rows),
+        "form": tuned[0].form if tuned else "plain",
         "metrics": {
             name: {"title": metric.title, "higher_is_better": metric.higher_is_better}
             for name, metric in scorer.metrics["tuned"].items()
@@ -98,7 +100,7 @@ def compare(
         "baselines": {name: scorer.scores(f"baseline {name}") for name in baselines},
         "margins": {name: scorer.margins("tuned", f"baseline {name}") for name in baselines},
     }
-    if rows and labels and all(row.expected is not None for row in tuned):
+    if rows and labels and all(row.expected is not None and row.form == "plain" for row in tuned):
         result |= _classes(models, labels)
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError
 from luthier.evaluation.baselines import BASELINES
 from luthier.evaluation.comparison import compare
+from luthier.evaluation.formatting import readable
 from luthier.evaluation.metrics import applicable
 from luthier.evaluation.results import Answers, assemble
-from luthier.tasks import Prediction, Task
+from luthier.tasks import Converses, Prediction, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,12 +85,18 @@ class Judge:
         """What the model says about the shown rows, in its own words where it has any."""
         if not self.shown:
             return []
-        offered = _offered(self.task, self.renderer, self.shown)
+        task = self.task
+        offered = task.replies() if isinstance(task, Converses) else _offered(task, self.renderer, self.shown)
         mode = "generate" if "generate" in offered else offered[0]
         if mode == "likelihood":
             return []
         return [
-            {"prompt": p.text, "expected": p.expected, "answer": p.raw, "valid": p.parsed is not None}
+            {
+                "prompt": p.text,
+                "expected": None if p.expected is None else readable(p.text, p.expected, p.form),
+                "answer": readable(p.text, p.raw, p.form),
+                "valid": p.parsed is not None,
+            }
             for p in self._ask(network, self.shown, mode)
         ]
 
@@ -164,6 +172,7 @@ class Examiner:
         found = []
         for mode in self.modes:
             done = _Counter(f"{model} ({mode})", len(rows), progress)
+            started = time.perf_counter()
             predictions = self.task.predict(
                 network,
                 asking,
@@ -172,7 +181,7 @@ class Examiner:
                 max_new_tokens=self.config.evaluation.generate.max_new_tokens,
                 progress=done,
             )
-            found.append(Answers(model, self.split, mode, predictions))
+            found.append(Answers(model, self.split, mode, predictions, time.perf_counter() - started))
         return found
 
     def sampled(self, rows: Sequence[TokenSequence]) -> Examiner:

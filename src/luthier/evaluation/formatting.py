@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from luthier.evaluation.statistics import RESAMPLES
+from luthier.tasks import Form, names_in
 
 BASELINES = {
     "majority": "Commonest label",
     "tfidf": "TF-IDF + logistic regression",
     "few_shot": "Base, few-shot",
+    "commonest_labels": "Commonest labels",
+    "tfidf_labels": "TF-IDF + logistic regression",
+    "mean": "Mean",
+    "tfidf_ridge": "TF-IDF + ridge regression",
+    "word_tags": "Each word's commonest tag",
+    "shorter": "The shorter answer",
 }
 """What the baselines are called."""
 
@@ -20,6 +27,7 @@ MODES = {
     "generate": "answers generated",
     "likelihood": "likelihood measured",
     "head": "classification head",
+    "preference": "answers compared",
 }
 """What the ways of asking are called."""
 
@@ -51,3 +59,13 @@ def p_value(p: float) -> str:
 def share(value: float) -> str:
     """A share in per cent: 3.1 %."""
     return f"{100 * value:.1f}\u00a0%"
+
+
+def readable(text: str, answer: str, form: Form) -> str:
+    """An answer as people read it: tags behind the words that have one (`Nokia/B-ORG rose`), "none" for no label."""
+    if form == "labels":
+        return answer or "none"
+    words, tags = text.split(" "), names_in(answer, form)
+    if form != "tags" or len(words) != len(tags):
+        return answer
+    return " ".join(word if tag == "O" else f"{word}/{tag}" for word, tag in zip(words, tags, strict=True))

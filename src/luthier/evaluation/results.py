@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.runs.files import replacing
-from luthier.tasks import Prediction
+from luthier.tasks import Form, Prediction
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,24 @@ class Answers:
         split: which rows.
         mode: how the model was asked.
         predictions: its answers.
+        seconds: what asking about all rows took.
     """
 
     model: str
     split: str
     mode: str
     predictions: Sequence[Prediction]
+    seconds: float = 0.0
+
+
+def asking_times(answers: Iterable[Answers]) -> dict[str, dict[str, dict[str, float]]]:
+    """{model: {mode: {rows, seconds}}} of all answers that took time: for run.json, since no two evaluations agree."""
+    times: dict[str, dict[str, dict[str, float]]] = {}
+    for group in answers:
+        if group.seconds:
+            asked = {"rows": len(group.predictions), "seconds": round(group.seconds, 3)}
+            times.setdefault(group.model, {})[group.mode] = asked
+    return times
 
 
 def assemble(comparisons: Mapping[str, Mapping[str, dict[str, Any]]], split: str, mode: str) -> dict[str, Any]:
@@ -49,6 +61,20 @@ def primary(results: Mapping[str, Any]) -> dict[str, Any]:
     return comparison
 
 
+def read_answers(path: Path, model: str, split: str, mode: str, form: Form = "plain") -> list[Prediction]:
+    """One model's answers from predictions.jsonl, in the order in which they were given."""
+    with path.open(encoding="utf-8") as file:
+        lines = [json.loads(text) for text in file]
+    return [
+        Prediction(
+            line["row_id"], line["prompt"], line["expected"], line["raw"], line["parsed"],
+            line.get("scores", {}), line.get("loss"), line.get("tokens", 0), form, line.get("cut", False),
+        )
+        for line in lines
+        if (line["model"], line["split"], line["mode"]) == (model, split, mode)
+    ]  # fmt: skip
+
+
 def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
     """Writes every answer as a line of JSON, atomically."""
     with replacing(path) as aside, aside.open("w", encoding="utf-8") as file:
@@ -64,5 +90,9 @@ def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
                     "raw": row.raw,
                     "parsed": row.parsed,
                     "valid": row.parsed is not None,
+                    "cut": row.cut,
+                    "loss": row.loss,
+                    "tokens": row.tokens,
+                    "scores": row.scores,
                 }
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -14,8 +14,9 @@ from luthier.errors import ConfigError, DataError
 from luthier.models.base import BaseModel
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
+from luthier.models.quantisation import dequantised
 from luthier.runs import Run
-from luthier.tasks import Prediction, Task
+from luthier.tasks import Converses, Prediction, Task, problem_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,8 @@ class Speaker:
     @property
     def modes(self) -> list[str]:
         """The task's ways of asking that give an answer; the first is the primary one."""
+        if isinstance(self.task, Converses):
+            return list(self.task.replies())
         return [mode for mode in self.task.modes(self.renderer.labels, answers=True) if mode != "likelihood"]
 
     def rows(self, texts: Sequence[str]) -> list[TokenSequence]:
@@ -53,6 +56,8 @@ class Speaker:
         for number, encoded in enumerate(self.task.encode(numbered, self.renderer)):
             if not isinstance(encoded, list):
                 raise DataError(encoded.reason, where=f"input {number + 1}", hint="shorten the text")
+            if len(encoded) > 1:
+                raise DataError(f"too long: {len(encoded)} pieces", where=f"input {number + 1}", hint="ask about each")
             rows.append(replace(encoded[0], label=None))
         return rows
 
@@ -69,8 +74,14 @@ class Speaker:
         return self.task.predict(self.network, self.renderer, self.rows(texts), mode=chosen, max_new_tokens=length)
 
 
-def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None) -> Speaker:
-    """Loads a run's tuned model, or its untuned base; `dtype` computes in another type than the run's.
+def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None, plain: bool = False) -> Speaker:
+    """Loads a run's tuned model, or its untuned base.
+
+    Args:
+        run: the run.
+        base: the untuned base.
+        dtype: computes in another type than the run's.
+        plain: a quantised base is dequantised, as it has to be before anything is merged into it.
 
     Raises:
         ConfigError: the run has not saved anything yet.
@@ -85,7 +96,8 @@ def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None) -> S
     task: Task = registry.load("task", config.task.name)(config.task)
     files = resolve(config.model.base, allow_pickle=config.model.allow_pickle)
     labels = tuple(run.record["data"]["labels"])
-    loaded = load_base(config.model, files, head=task.head, labels=task.outputs(labels))
+    loaded = load_base(config.model, files, head=task.head, labels=task.outputs(labels), problem=problem_of(task))
+    loaded = dequantised(loaded) if plain else loaded
     network = loaded.network
     if not base:
         network = registry.load("method", config.method.name)(config.method).open(loaded, run.adapter)

@@ -9,6 +9,9 @@ from luthier.evaluation.formatting import number, p_value, share, signed, span
 from luthier.evaluation.results import primary
 from luthier.evaluation.statistics import outcome
 
+LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge")
+"""Baselines that are linear models on word counts."""
+
 
 def verdict(results: Mapping[str, Any]) -> str:
     """A few sentences: is the tuned model better than its base, by how much and how surely; does a linear model reach
@@ -41,10 +44,10 @@ def _against_base(comparison: Mapping[str, Any], metric: str) -> str:
 
 
 def _against_linear(comparison: Mapping[str, Any], metric: str) -> str:
-    margin = comparison["margins"].get("tfidf", {}).get(metric)
-    if margin is None:
+    name = next((name for name in LINEAR if metric in comparison["margins"].get(name, {})), None)
+    if name is None:
         return ""
-    linear = number(comparison["baselines"]["tfidf"][metric]["value"])
+    margin, linear = comparison["margins"][name][metric], number(comparison["baselines"][name][metric]["value"])
     higher_is_better = comparison["metrics"][metric]["higher_is_better"]
     if outcome(margin, higher_is_better) == "better":
         return f"It is clearly ahead of a linear model on word counts ({linear})."

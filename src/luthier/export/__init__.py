@@ -67,6 +67,8 @@ def export_run(run: Run, target: str, output: Path | None, dtype: str | None) ->
     rows = golden_rows(run, speaker)
     expected = distributions(speaker.task, speaker.network, rows)
     allowed = rounding(run, rows, expected, chosen)
+    if speaker.base.quantise != "none":  # its weights cannot hold the merged ones
+        speaker = open_speaker(run, dtype="float32", plain=True)
     with new_folder(folder) as aside:
         exporter.write(speaker, aside, chosen)
         parity = gate(expected, exporter.distributions(aside, speaker, rows), allowed, target)

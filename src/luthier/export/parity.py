@@ -95,7 +95,7 @@ def rounding(run: Run, rows: Sequence[TokenSequence], expected: Sequence[torch.T
 
     if dtype == "float32":
         return FLOOR
-    speaker = open_speaker(run, dtype="float32")
+    speaker = open_speaker(run, dtype="float32", plain=True)
     rounded = speaker.network.to(getattr(torch, dtype))
     return max(FLOOR, SLACK * max(distances(expected, distributions(speaker.task, rounded, rows))))
 

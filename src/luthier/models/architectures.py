@@ -32,6 +32,8 @@ _DEBERTA = (("query_proj", "key_proj", "value_proj", "attention.output.dense"), 
 _T5: Names = ("SelfAttention.q", "SelfAttention.k", "SelfAttention.v", "SelfAttention.o")
 _T5_CROSS: Names = ("EncDecAttention.q", "EncDecAttention.k", "EncDecAttention.v", "EncDecAttention.o")
 _T5_ALL = (_T5 + _T5_CROSS, ("wi", "wi_0", "wi_1", "wo"))
+_LONG_T5: Names = tuple(f"{reach}{name}" for reach in ("Local", "TransientGlobal") for name in _T5)
+_LONG_T5_ALL = (_T5_ALL[0] + _LONG_T5, _T5_ALL[1])
 _BART = (_QKV_OUT, ("fc1", "fc2"))
 
 TABLE: dict[str, tuple[Names, Names]] = {
@@ -57,6 +59,7 @@ TABLE: dict[str, tuple[Names, Names]] = {
     "distilbert": (("q_lin", "k_lin", "v_lin", "out_lin"), ("lin1", "lin2")),
     "modernbert": (("Wqkv", "attn.Wo"), ("Wi", "mlp.Wo")),
     **dict.fromkeys(["t5", "mt5", "umt5"], _T5_ALL),
+    "longt5": _LONG_T5_ALL,
 }
 """Attention and MLP module names by `config.model_type`."""
 

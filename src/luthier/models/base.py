@@ -54,6 +54,7 @@ class BaseModel:
         dtype: type of the frozen weights and of the computation.
         dtype_reason: why this type was chosen.
         device: where it computes.
+        quantise: none, or how the weights of its layers are quantised.
     """
 
     network: nn.Module
@@ -63,3 +64,4 @@ class BaseModel:
     dtype: torch.dtype
     dtype_reason: str
     device: torch.device
+    quantise: str = "none"

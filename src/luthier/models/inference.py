@@ -62,6 +62,28 @@ def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows
     return batches
 
 
+def behind_soft_prompt(network: nn.Module) -> tuple[nn.Module, Any, int]:
+    """What to ask when asking with a cache: `peft` puts soft prompts in front of every call, which is right only once.
+
+    Args:
+        network: a causal model of transformers, perhaps wrapped by `peft`.
+
+    Returns:
+        The model without its soft prompt, the cache of the prompt for one row, and the prompt's length in tokens. The
+        cache is None and the length 0 where there is none.
+    """
+    wrapped: Any = network
+    config = getattr(wrapped, "active_peft_config", None)
+    if config is None or not config.is_prompt_learning:
+        return network, None, 0
+    plain = wrapped.get_base_model()
+    prompt = wrapped.get_prompt(batch_size=1)
+    if hasattr(prompt, "get_seq_length"):  # a prefix is a cache already
+        return plain, prompt, config.num_virtual_tokens
+    embeddings_1nd = prompt.to(plain.get_input_embeddings().weight.dtype)
+    return plain, plain(inputs_embeds=embeddings_1nd, use_cache=True).past_key_values, config.num_virtual_tokens
+
+
 @dataclass
 class _Read:
     """Prompts that a model has read: what it expects next, and its memory of them."""
@@ -81,6 +103,10 @@ class _Read:
 class PromptReader:
     """Reads prompts in batches of similar length; the beginning that all of them share is computed once.
 
+        [soft prompt | shared beginning | padding | rest]
+
+    A soft prompt is computed once, too.
+
     Args:
         network: a causal model of transformers, perhaps wrapped by `peft`.
         prompts: token ids of each prompt.
@@ -89,15 +115,15 @@ class PromptReader:
     """
 
     def __init__(self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, *, copies: int = 1) -> None:
-        self.network = network
+        self.network, self.prefix_cache, self.begun = behind_soft_prompt(network)
         self.prompts = prompts
         self.pad_id = pad_id
-        self.most_rows = max(1, CACHED_TOKENS // (copies * max(len(prompt) for prompt in prompts)))
+        longest = self.begun + max(len(prompt) for prompt in prompts)
+        self.most_rows = max(1, CACHED_TOKENS // (copies * longest))
         self.device = next(network.parameters()).device
         self.positions = accepts(network, "position_ids")
         self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
         self.shared = common_prefix(prompts)
-        self.prefix_cache: Any = None
 
     def batches(self) -> Iterator[tuple[list[int], _Read]]:
         """(indices of the prompts, what the model has read), the longest prompts first."""
@@ -105,29 +131,33 @@ class PromptReader:
 
         if self.shared:
             prefix_bt = torch.tensor([list(self.prompts[0][: self.shared])], device=self.device)
-            self.prefix_cache = self.network(prefix_bt, use_cache=True, **self.last_only).past_key_values
+            mask_bt = prefix_bt.new_ones(1, self.begun + self.shared)
+            positions_bt = torch.arange(self.begun, mask_bt.shape[1], device=self.device)[None]
+            output = self.forward(prefix_bt, mask_bt, positions_bt, self.prefix_cache, last_only=True)
+            self.prefix_cache = output.past_key_values
         rests = [len(prompt) - self.shared for prompt in self.prompts]
         for indices in batches_by_length(rests, rows=self.most_rows):
             yield indices, self._read([self.prompts[index][self.shared :] for index in indices])
             give_back_memory()
 
     def _read(self, rests: Sequence[Sequence[int]]) -> _Read:
-        """Reads the rests of some prompts behind the shared beginning: [shared | padding | rest]."""
+        """Reads the rests of some prompts behind the shared beginning."""
         import torch
 
+        before = self.begun + self.shared
         longest = max(len(rest) for rest in rests)
         ids_bs = torch.tensor(
             [[self.pad_id] * (longest - len(rest)) + list(rest) for rest in rests], device=self.device
         )
         lengths_b = torch.tensor([len(rest) for rest in rests], device=self.device)
         real_bs = torch.arange(longest, device=self.device) >= longest - lengths_b[:, None]
-        mask_bt = torch.cat([real_bs.new_ones(len(rests), self.shared), real_bs], 1).long()
+        mask_bt = torch.cat([real_bs.new_ones(len(rests), before), real_bs], 1).long()
         cache = copy.deepcopy(self.prefix_cache)
         if cache is not None:
             cache.batch_repeat_interleave(len(rests))
-        positions_bs = (self.shared + real_bs.long().cumsum(1) - 1).clamp(min=0)
+        positions_bs = (before + real_bs.long().cumsum(1) - 1).clamp(min=0)
         output = self.forward(ids_bs, mask_bt, positions_bs, cache, last_only=True)
-        return _Read(output.logits[:, -1].float(), output.past_key_values, mask_bt, self.shared + lengths_b)
+        return _Read(output.logits[:, -1].float(), output.past_key_values, mask_bt, before + lengths_b)
 
     def forward(
         self, ids_bt: torch.Tensor, mask_bt: torch.Tensor, positions_bt: torch.Tensor, cache: Any, *, last_only: bool

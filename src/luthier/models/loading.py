@@ -10,8 +10,10 @@ from luthier.config import ModelConfig
 from luthier.errors import ModelError
 from luthier.models.architectures import Architecture, describe
 from luthier.models.base import BaseModel, Head, ModelFiles
-from luthier.models.hardware import choose_device, choose_dtype
+from luthier.models.compute import choose_device, choose_dtype
+from luthier.models.quantisation import quantising, settle
 from luthier.models.quiet import quiet
+from luthier.models.rope import scaled_parameters
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,9 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Any
     return tokenizer
 
 
-def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Sequence[str] = ()) -> BaseModel:
+def load_base(
+    config: ModelConfig, files: ModelFiles, *, head: Head, labels: Sequence[str] = (), problem: str | None = None
+) -> BaseModel:
     """The base model, frozen and in eval mode.
 
     A new classification head takes its first weights from torch's random state; nothing else depends on it.
@@ -73,6 +77,7 @@ def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Seq
         files: where it is, from `resolve`.
         head: which kind of network.
         labels: names of a new head's outputs, in order.
+        problem: the `problem_type` by which pipelines of `transformers` read these outputs; None = by their number.
 
     Raises:
         ModelError: it cannot be loaded, or its weights do not fit the kind of network.
@@ -80,7 +85,7 @@ def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Seq
     device = choose_device(config.device)
     dtype, reason = choose_dtype(config.dtype, device)
     tokenizer = load_tokenizer(files, trust_remote_code=config.trust_remote_code)
-    network, report = _load_network(config, files, head, labels, dtype)
+    network, report = _load_network(config, files, head, labels, dtype, device)
     new = {key.rpartition(".")[0] for key in [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]}
     architecture = describe(network, network.config, sorted(new))
     _check_new(new, architecture, head, files)
@@ -91,34 +96,52 @@ def load_base(config: ModelConfig, files: ModelFiles, *, head: Head, labels: Seq
             where=str(files.folder),
         )
     network.config.pad_token_id = tokenizer.pad_token_id
+    network.config.problem_type = problem
     network.requires_grad_(False).eval().to(device)
-    return BaseModel(network, tokenizer, files, architecture, dtype, reason, device)
+    return BaseModel(network, tokenizer, files, architecture, dtype, reason, device, config.quantise)
 
 
 def _load_network(
-    config: ModelConfig, files: ModelFiles, head: Head, labels: Sequence[str], dtype: Any
+    config: ModelConfig, files: ModelFiles, head: Head, labels: Sequence[str], dtype: Any, device: Any
 ) -> tuple[Any, dict[str, Any]]:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"dtype": dtype}
     if head in NEW_HEADS:
-        options = {
+        options |= {
             "id2label": dict(enumerate(labels)),
             "label2id": {label: index for index, label in enumerate(labels)},
             "ignore_mismatched_sizes": True,  # another classifier's head is replaced
         }
     try:
         with quiet():
+            options |= scaled_parameters(config, files)
+            if config.quantise != "none":
+                options |= quantising(config.quantise, _without_weights(config, files, head), device, dtype)
             network, report = loader_of(head).from_pretrained(
                 str(files.folder),
-                dtype=dtype,
                 local_files_only=True,
                 trust_remote_code=config.trust_remote_code,
                 use_safetensors=None if config.allow_pickle else True,
                 output_loading_info=True,
                 **options,
             )
+            if config.quantise != "none":
+                settle(network, dtype)
+    except ModelError:
+        raise
     except Exception as error:  # the library raises whatever a file makes it stumble over
         raise _cannot_load("network", files, error) from error
     return network, report
+
+
+def _without_weights(config: ModelConfig, files: ModelFiles, head: Head) -> Any:
+    """The network on torch's meta device, to be looked at before the real one is loaded."""
+    import torch
+    from transformers import AutoConfig
+
+    trust = config.trust_remote_code
+    with torch.device("meta"):
+        found = AutoConfig.from_pretrained(str(files.folder), local_files_only=True, trust_remote_code=trust)
+        return loader_of(head).from_config(found, trust_remote_code=trust)
 
 
 def _check_new(new: Iterable[str], architecture: Architecture, head: Head, files: ModelFiles) -> None:
@@ -136,6 +159,8 @@ def _cannot_load(part: str, files: ModelFiles, error: Exception) -> ModelError:
         hint = "the model brings Python code of its own: set model.trust_remote_code: true if you trust it"
     elif "does not recognize this architecture" in text or "model_type" in text:
         hint = "this version of transformers does not know the architecture; a newer one may"
+    elif "Unrecognized configuration class" in text:
+        hint = "its architecture does not fit the task: an encoder-decoder such as T5 takes task: seq2seq"
     elif part == "tokenizer":
         hint = "the folder needs the tokenizer's files, such as tokenizer.json and tokenizer_config.json"
     else:

@@ -67,6 +67,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def weights_mb(folder: Path) -> float:
+    """Size of a saved model's or adapter's weights on disk, in MB; 0 without any."""
+    for ending in ("*.safetensors", "*.bin"):
+        if files := list(folder.glob(ending)):
+            return sum(file.stat().st_size for file in files) / 1e6
+    return 0.0
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from luthier.data.examples import Example
 from luthier.data.records import Batch, Encoded, TokenSequence
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from luthier.data.rendering import Renderer
 
 
+Form = Literal["plain", "labels", "tags", "number"]
+"""How an answer is to be read: as it stands (one label, or free text), as several labels, as a tag for each word, or as
+a number."""
+
+BETWEEN_LABELS = " | "
+"""Stands between the labels of an answer that names several; an answer without any is empty."""
+
+CHOSEN, REJECTED = "chosen", "rejected"
+"""What a model says of two answers, the better and the worse one: which it prefers."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A model's answer to one row.
@@ -28,9 +39,11 @@ class Prediction:
         expected: the right answer as text, None when there is none.
         raw: what the model said, as it said it.
         parsed: the answer understood from it (one of the allowed labels); None = invalid.
-        scores: log-probability of each allowed label, when labels were scored.
+        scores: log-probability of each allowed label, when labels were scored; rewards of two answers.
         loss: summed negative log-likelihood of the expected answer in nats, when it was measured.
         tokens: tokens that sum covers.
+        form: how `expected` and `parsed` are to be read.
+        cut: whether a written answer ended at the most tokens that may be written, not by itself.
     """
 
     row_id: int
@@ -41,6 +54,21 @@ class Prediction:
     scores: dict[str, float] = field(default_factory=dict)
     loss: float | None = None
     tokens: int = 0
+    form: Form = "plain"
+    cut: bool = False
+
+
+def names_in(answer: str, form: Form) -> list[str]:
+    """The classes that an answer names: its label or labels, or its tags, one for each word; a number names none."""
+    match form:
+        case "labels":
+            return answer.split(BETWEEN_LABELS) if answer else []
+        case "tags":
+            return answer.split(" ")
+        case "number":
+            return []
+        case "plain":
+            return [answer]
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,9 +156,65 @@ class LearnsTokens(Protocol):
 
 
 @runtime_checkable
+class ComparesWithBase(Protocol):
+    """A task whose loss compares the tuned network with its base, which is the same network with the adapter off."""
+
+    def fingerprint(self, network: nn.Module) -> torch.Tensor:
+        """What the base answers to a fixed input, before a method is applied."""
+        ...
+
+    def check(self, network: nn.Module, fingerprint: torch.Tensor) -> None:
+        """Sees whether the network gives its base back.
+
+        Raises:
+            ModelError: it does not.
+        """
+        ...
+
+
+@runtime_checkable
+class Converses(Protocol):
+    """A task whose model is spoken to in other ways than its rows are judged in."""
+
+    def replies(self) -> tuple[str, ...]:
+        """Ways of asking that answer a question; the first is the primary one."""
+        ...
+
+
+@runtime_checkable
 class LearnsRows(Protocol):
     """A task whose loss follows from one vector of logits a row."""
 
     def loss_of(self, logits_bk: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Summed loss, float32."""
         ...
+
+
+@runtime_checkable
+class LearnsTags(Protocol):
+    """A task whose loss follows from one vector of logits for each token that is learned."""
+
+    def tagged(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which tokens of a batch are learned, int64 [n] each: row, position."""
+        ...
+
+    def loss_of_tags(self, logits_nk: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Summed loss of their logits, float32."""
+        ...
+
+
+@runtime_checkable
+class HasForm(Protocol):
+    """A task whose answers are not read as they stand."""
+
+    form: Form
+
+
+def form_of(task: Task) -> Form:
+    """How a task's answers are to be read."""
+    return task.form if isinstance(task, HasForm) else "plain"
+
+
+def problem_of(task: Task) -> str | None:
+    """What `transformers` calls the task of a head, where the head alone would be taken for another one."""
+    return {"labels": "multi_label_classification", "number": "regression"}.get(form_of(task))

@@ -63,7 +63,7 @@ class CausalLm:
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Summed cross-entropy of the supervised tokens."""
-        return self._loss_by_row(network, batch)[0].sum()
+        return self.loss_by_row(network, batch)[0].sum()
 
     def predicted(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The one place where labels are shifted: the hidden state of a position predicts the next token."""
@@ -72,7 +72,7 @@ class CausalLm:
         rows_n, positions_n = torch.nonzero(batch.targets[:, 1:] >= 0, as_tuple=True)
         return rows_n, positions_n, batch.targets[rows_n, positions_n + 1]
 
-    def _loss_by_row(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def loss_by_row(self, network: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(summed loss, supervised tokens) of each row.
 
         Logits are computed only from the first position on that predicts something, and softmax only where one does:
@@ -175,7 +175,8 @@ class CausalLm:
         for row, ids in zip(rows, answers, strict=True):
             raw = tokenizer.decode(ids, skip_special_tokens=True)
             parsed = parse_label(raw, renderer.labels) if renderer.labels else raw.strip()
-            predictions.append(Prediction(row.row_id, row.text, row.label, raw, parsed))
+            cut = len(ids) >= max_new_tokens
+            predictions.append(Prediction(row.row_id, row.text, row.label, raw, parsed, cut=cut))
         return predictions
 
     def _measure(
@@ -196,7 +197,7 @@ class CausalLm:
         with torch.inference_mode():
             for indices in batches_by_length([len(row.ids) for row in rows]):
                 batch = self.collate([rows[index] for index in indices], pad_id, renderer.labels).to(device)
-                loss_b, count_b = self._loss_by_row(network, batch)
+                loss_b, count_b = self.loss_by_row(network, batch)
                 for index, loss, count in zip(indices, loss_b.tolist(), count_b.tolist(), strict=True):
                     losses[index], counts[index] = loss, count
                 if progress:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from luthier.data.records import Batch, TokenSequence
-from luthier.methods import count_parameters
-from luthier.models.hardware import free_memory
+from luthier.methods import count_parameters, frozen_bytes
+from luthier.models.compute import free_memory
 from luthier.training.order import micro_batches
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ReferenceEngine:
 
     def batches(self, rows: Sequence[TokenSequence]) -> list[Padded]:
         """Rows of similar length, the longest first."""
-        indices = micro_batches([len(row.ids) for row in rows], self.micro_batch)
+        indices = micro_batches([len(row.ids) + len(row.rejected) for row in rows], self.micro_batch)
         return [
             Padded(self.task.collate([rows[index] for index in chosen], self.pad_id, self.labels).to(self.device))
             for chosen in indices
@@ -169,8 +169,8 @@ def choose_memory(wanted: str, network: nn.Module, base: BaseModel) -> tuple[str
     """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short."""
     if wanted != "auto":
         return wanted, "as configured"
-    trained, parameters = count_parameters(network)
-    needed = parameters * base.dtype.itemsize + trained * 16 + activation_bytes(network, base.dtype.itemsize)
+    trained, _ = count_parameters(network)
+    needed = frozen_bytes(network) + trained * 16 + activation_bytes(network, base.dtype.itemsize)
     free = free_memory(base.device)
     level = "balanced" if needed <= ROOMY * free else "low"
     return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"

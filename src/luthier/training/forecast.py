@@ -124,7 +124,8 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
     config, rows = materials.config, materials.prepared.train
     dtype, reason = _dtype_there(config.model.dtype, device)
     sizes = sizes_without_weights(materials, getattr(torch, dtype))
-    fast = config.training.engine != "reference"
+    two_parts = materials.task.head == "seq2seq_lm"
+    fast = config.training.engine != "reference" and not two_parts
     share = sizes.causal and not getattr(config.method, "dropout", 0.0)
     work = count_work(config, materials.prepared, fast=fast, share=share)
     room = ROOM * device.memory_gb * 1e3
@@ -155,7 +156,7 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
         most_rows=case.most_rows(config.training.batch_size, max(rows.lengths), max(rows.supervised), room),
         training_hours=seconds[bound] / 3600,
         bound=bound,
-        assumptions=_assumptions(device, fast),
+        assumptions=_assumptions(device, fast, two_parts),
     )
 
 
@@ -236,9 +237,10 @@ class Case:
         }
 
 
-def _assumptions(device: Device, fast: bool) -> list[str]:
+def _assumptions(device: Device, fast: bool, two_parts: bool) -> list[str]:
     context = "the process with its libraries" if device.kind == "cpu" else "the device's context and kernels"
     engine = ["the fast engine is taken to support this network: that is tried where it runs"] if fast else []
+    engine += ["every token is taken to go through encoder and decoder: it will be less"] if two_parts else []
     return [
         f"estimate: nothing was measured on this device; its facts are from: {device.source}",
         f"{UTILISATION:.0%} of the published rate is reached; evaluation is not in the time",

@@ -19,8 +19,9 @@ from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
 from luthier.errors import Interrupted, TrainingError
 from luthier.evaluation.evaluate import Judge
-from luthier.models.hardware import give_back_memory
+from luthier.models.hardware import FreedMemory
 from luthier.training.checkpoints import Checkpoints
+from luthier.training.scaling import LossScale
 from luthier.training.session import Session
 
 
@@ -28,6 +29,7 @@ class Trainer:
     """Runs a session from its first or its last saved step to the end."""
 
     def __init__(self, session: Session) -> None:
+        import torch
         from accelerate import Accelerator
 
         materials = session.materials
@@ -39,6 +41,8 @@ class Trainer:
         self.schedule = registry.load("schedule", self.config.schedule.name)(self.config.schedule)
         self.network, self.optimizer = self.accelerator.prepare(session.network, self.optimizer)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.freed = FreedMemory()
+        self.scale = LossScale(session.progress, used=session.base.dtype == torch.float16)
         self.checkpoints = Checkpoints(session.run.checkpoints, self.config.checkpoint.keep)
         self.judge = Judge.for_training(
             materials.config, materials.task, materials.renderer, materials.prepared.validation
@@ -51,6 +55,7 @@ class Trainer:
         if latest is None:
             return False
         self.session.progress = self.checkpoints.restore(latest, self.network, self.materials.method, self.optimizer)
+        self.scale.progress = self.session.progress
         self.session.events.rewind(self.session.progress.step)
         if self.session.progress.best_step:  # a crash may have come between a checkpoint and its mark
             self.checkpoints.mark_best(self.session.progress.best_step)
@@ -123,33 +128,44 @@ class Trainer:
         Raises:
             TrainingError: the loss or the gradient is not finite; nothing was changed.
         """
-        engine = self.session.choice.engine
-        batches = engine.batches(self.rows(step))
-        count = sum(micro.batch.count for micro in batches)
+        rows = self.rows(step)
+        batches = self.session.choice.engine.batches(rows)
         self.network.train()
-        total = 0.0
+        total = self._backward(batches, step)
+        while not self.scale.settle(self.trained):
+            self.optimizer.zero_grad()
+            total = self._backward(batches, step)
+        norm = self._clip()
+        self._check(norm, step, [row for micro in batches for row in micro.batch.row_ids], "gradient")
+        self.freed.after_step()
+        return total, norm, sum(len(row.ids) + len(row.rejected) for row in rows)
+
+    def _backward(self, batches: Sequence[Any], step: int) -> float:
+        """Adds up the scaled gradients of a step; its mean loss."""
+        engine, total = self.session.choice.engine, 0.0
+        count = sum(micro.batch.count for micro in batches)
         with engine.running():
             for micro in batches:
                 loss = engine.loss(micro) / count
                 self._check(float(loss.detach()), step, micro.batch.row_ids, "loss")
-                self.accelerator.backward(loss)
+                self.accelerator.backward(loss * self.scale.value)
                 total += float(loss.detach())
         penalty = self.materials.method.penalty(self.network)
         if penalty is not None:
-            self.accelerator.backward(penalty)
-        norm = self._clip()
-        self._check(norm, step, [row for micro in batches for row in micro.batch.row_ids], "gradient")
-        give_back_memory()
-        return total, norm, sum(int(micro.batch.attention_mask_bt.sum()) for micro in batches)
+            self.accelerator.backward(penalty * self.scale.value)
+        return total
 
     def rows(self, step: int) -> list[TokenSequence]:
         """The rows of a step."""
         return [self.materials.prepared.train[row] for row in self.session.order.rows(step)]
 
     def _clip(self) -> float:
-        limit = self.config.max_grad_norm or math.inf
-        trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        return float(self.accelerator.clip_grad_norm_(trained, limit))
+        return float(self.accelerator.clip_grad_norm_(self.trained, self.config.max_grad_norm or math.inf))
+
+    @property
+    def trained(self) -> list[Any]:
+        """All parameters that the optimiser changes."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _check(self, value: float, step: int, row_ids: Sequence[int], what: str) -> None:
         if math.isfinite(value):

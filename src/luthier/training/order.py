@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from luthier.models.inference import TOKENS_AT_ONCE
+
+if TYPE_CHECKING:
+    from luthier.config import RunConfig
+    from luthier.data.store import Records
 
 CALL_TOKENS = 64
 """What calling the network once more costs, in padding tokens that it would save. Steps of 16 shipped headlines then
@@ -61,6 +67,30 @@ def micro_batches(lengths: Sequence[int], size: int | str) -> list[list[int]]:
     return [order[start : start + int(size)] for start in range(0, len(order), int(size))]
 
 
+def best_fit(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Puts whole rows together until nearly `size` tokens are full: the longest first, each where it leaves least room
+    (best fit decreasing). A longer row stands alone.
+
+    Args:
+        lengths: tokens of each row.
+        size: tokens of a full row.
+
+    Returns:
+        Indices of the rows in each pack; every row is in one.
+    """
+    packs: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (tokens left, pack), ascending
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        place = bisect_left(room, (lengths[index], -1))
+        left, number = room.pop(place) if place < len(room) else (size, len(packs))
+        if number == len(packs):
+            packs.append([])
+        packs[number].append(index)
+        if left > lengths[index]:
+            insort(room, (left - lengths[index], number))
+    return packs
+
+
 class Order:
     """The order of rows over a run.
 
@@ -74,6 +104,7 @@ class Order:
         balance: none | oversample (rows of rare labels repeat until all labels are equally many) |
             weighted (each epoch draws as many rows as there are, every label equally often).
         seed: seed of the permutations.
+        pack: tokens of a full row that short rows are put together to; `batch_size` then counts full rows.
     """
 
     def __init__(
@@ -84,18 +115,52 @@ class Order:
         batch_size: int,
         balance: str,
         seed: int,
+        pack: int | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths)
+        self.pack = pack
         self.batch_size = batch_size
         self.balance = balance if labels is not None and any(label is not None for label in labels) else "none"
         self.seed = seed
         self._codes = np.unique([str(label) for label in labels], return_inverse=True)[1] if labels else None
-        self.rows_per_epoch = len(self._epoch(0))
+        self.draws = len(self._epoch(0))  # rows, or full rows, of an epoch
+
+    @classmethod
+    def for_run(cls, config: RunConfig, rows: Records) -> Order:
+        """The order that a configuration asks for."""
+        data, training = config.data, config.training
+        return cls(
+            rows.lengths,
+            rows.labels,
+            batch_size=training.batch_size,
+            balance=data.balance,
+            seed=training.seed,
+            pack=data.max_length if data.pack else None,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch; the last one of an epoch may be smaller."""
-        return math.ceil(self.rows_per_epoch / self.batch_size)
+        return math.ceil(self.draws / self.batch_size)
+
+    def rows_seen(self, steps: int) -> int:
+        """Rows in so many steps."""
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        draws = epochs * self.draws + min(rest * self.batch_size, self.draws)
+        return draws if self.packs is None else round(draws * len(self.lengths) / self.draws)
+
+    @cached_property
+    def packs(self) -> list[list[int]] | None:
+        """The rows in each full row, when rows are packed."""
+        return best_fit(self.lengths.tolist(), self.pack) if self.pack else None
+
+    @property
+    def notes(self) -> list[str]:
+        """What was put together, as a sentence."""
+        if self.packs is None or not self.pack:
+            return []
+        rows, full = len(self.packs), self.lengths.sum() / (len(self.packs) * self.pack)
+        return [f"data.pack: {len(self.lengths)} training rows fill {rows} rows of {self.pack} tokens to {full:.0%}"]
 
     def total_steps(self, epochs: float, max_steps: int | None) -> int:
         """Optimiser steps of the whole run."""
@@ -106,7 +171,8 @@ class Order:
         """Row numbers of a step, counted from 1."""
         epoch, position = divmod(step - 1, self.steps_per_epoch)
         start = position * self.batch_size
-        return [int(row) for row in self._cached_epoch(epoch)[start : start + self.batch_size]]
+        chosen = [int(row) for row in self._cached_epoch(epoch)[start : start + self.batch_size]]
+        return chosen if self.packs is None else [row for number in chosen for row in self.packs[number]]
 
     @lru_cache(maxsize=2)  # noqa: B019 - an order lives as long as its run
     def _cached_epoch(self, epoch: int) -> npt.NDArray[np.int64]:
@@ -114,7 +180,7 @@ class Order:
 
     def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
         random = np.random.default_rng([self.seed, epoch])
-        count = len(self.lengths)
+        count = len(self.lengths) if self.packs is None else len(self.packs)
         if self.balance == "none" or self._codes is None:
             return random.permutation(count)
         groups = [np.flatnonzero(self._codes == code) for code in np.unique(self._codes)]

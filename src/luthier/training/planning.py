@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,10 +21,12 @@ import numpy as np
 from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
 from luthier.evaluation.evaluate import Examiner
-from luthier.methods import count_parameters
+from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.hardware import peak_memory_mb
 from luthier.models.inference import common_prefix
 from luthier.runs import Run
+from luthier.tasks import form_of, names_in
+from luthier.training.guidance import free_ram_mb, memory_warning, remarks_for
 from luthier.training.loop import Trainer
 from luthier.training.record import describe_engine
 from luthier.training.session import Materials, Report, Session
@@ -48,9 +51,11 @@ class Plan:
         tokens: tokens per split.
         supervised: supervised tokens of the training rows.
         longest: tokens of the longest training row.
+        frozen_mb: memory of the frozen weights.
         memory_mb: peak resident memory of the process, measured at the longest batch.
         seconds: estimated time by part, and in all.
         warnings: what may go wrong, each with what to do.
+        remarks: what is unusual about the run, such as its rank, and need not be wrong.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Plan:
     labels: dict[str, int]
     trainable: int
     parameters: int
+    frozen_mb: float
     steps: int
     batch_size: int
     longest_micro_batch: tuple[int, int]
@@ -77,6 +83,7 @@ class Plan:
     memory_reason: str
     notes: list[str]
     warnings: list[str]
+    remarks: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values."""
@@ -96,6 +103,7 @@ def make_plan(materials: Materials, preparing: float, report: Report | None = No
         if report:
             report(what, done, total)
 
+    room = free_ram_mb()
     loading, base = _timed(materials.load_base)
     with tempfile.TemporaryDirectory() as folder:
         session = Session.start(materials, Run(Path(folder)), base)
@@ -115,7 +123,9 @@ def make_plan(materials: Materials, preparing: float, report: Report | None = No
     }
     seconds["all"] = sum(seconds.values())
     rounded = {name: round(value, 1) for name, value in seconds.items()}
-    return replace(plan, seconds=rounded, memory_mb=peak_memory_mb())
+    memory = peak_memory_mb()
+    crowded = [warning] if (warning := memory_warning(memory, room)) else []
+    return replace(plan, seconds=rounded, memory_mb=memory, warnings=[*plan.warnings, *crowded])
 
 
 def _describe(session: Session, longest: tuple[int, int]) -> Plan:
@@ -124,7 +134,8 @@ def _describe(session: Session, longest: tuple[int, int]) -> Plan:
     prepared = materials.prepared
     splits = {name: getattr(prepared, name) for name in ("train", "validation", "test")}
     trainable, parameters = count_parameters(session.network)
-    names, counts = np.unique([str(label) for label in prepared.train.labels if label is not None], return_counts=True)
+    form, answers = form_of(materials.task), prepared.train.labels
+    named = Counter(name for answer in answers if answer is not None for name in names_in(answer, form))
     return Plan(
         name=config.name,
         task=config.task.name,
@@ -133,9 +144,10 @@ def _describe(session: Session, longest: tuple[int, int]) -> Plan:
         tokens={name: int(sum(split.lengths)) for name, split in splits.items()},
         supervised=int(sum(prepared.train.supervised)),
         longest=int(max(prepared.train.lengths)),
-        labels=dict(zip(names.tolist(), counts.tolist(), strict=True)) if materials.renderer.labels else {},
+        labels=dict(sorted(named.items())) if materials.renderer.labels else {},
         trainable=trainable,
         parameters=parameters,
+        frozen_mb=round(frozen_bytes(session.network) / 1e6, 1),
         steps=session.total_steps,
         batch_size=config.training.batch_size,
         longest_micro_batch=longest,
@@ -145,8 +157,9 @@ def _describe(session: Session, longest: tuple[int, int]) -> Plan:
         dtype=str(base.dtype).removeprefix("torch."),
         dtype_reason=base.dtype_reason,
         **describe_engine(session.choice),
-        notes=list(prepared.notes),
+        notes=[*prepared.notes, *session.order.notes],
         warnings=warnings_for(session, parameters),
+        remarks=remarks_for(materials),
     )
 
 

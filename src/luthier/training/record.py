@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
-from luthier.methods import count_parameters
+from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.digests import tokenizer_digest
 from luthier.models.hardware import describe_processor
+from luthier.runs.files import weights_mb
+from luthier.tasks import form_of, names_in
 from luthier.training.engines import Choice
 from luthier.training.session import Materials, Session
 
@@ -26,12 +29,14 @@ def describe(session: Session) -> dict[str, Any]:
         **passport(materials),
         "trainable": trainable,
         "parameters": parameters,
+        "base_mb": round(weights_mb(materials.files.folder), 2),
+        "frozen_mb": round(frozen_bytes(session.network) / 1e6, 1),
         "device": str(base.device),
         "dtype": str(base.dtype).removeprefix("torch."),
         "dtype_reason": base.dtype_reason,
         **describe_engine(session.choice),
         "steps": session.total_steps,
-        "notes": list(materials.prepared.notes),
+        "notes": [*materials.prepared.notes, *session.order.notes],
     }
 
 
@@ -47,9 +52,15 @@ def describe_engine(choice: Choice) -> dict[str, Any]:
 
 def passport(materials: Materials) -> dict[str, Any]:
     """What an adapter must be used with to answer as it was trained: also written beside it, as luthier.json."""
-    prepared, files = materials.prepared, materials.files
+    prepared, files, scaling = materials.prepared, materials.files, materials.config.model.rope_scaling
     return {
-        "base": {"source": files.source, "folder": str(files.folder), "digest": files.digest},
+        "base": {
+            "source": files.source,
+            "folder": str(files.folder),
+            "digest": files.digest,
+            "quantise": materials.config.model.quantise,
+        },
+        "rope_scaling": scaling.model_dump(mode="json") if scaling else None,
         "tokenizer_digest": tokenizer_digest(files.folder),
         "template_digest": hashlib.sha256(materials.renderer.template_text.encode()).hexdigest()[:32],
         "data": {
@@ -57,5 +68,13 @@ def passport(materials: Materials) -> dict[str, Any]:
             "rows": {name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
             "tokens": {name: int(sum(getattr(prepared, name).lengths)) for name in ("train", "validation", "test")},
             "labels": list(prepared.labels),
+            "label_rows": label_rows(materials),
         },
     }
+
+
+def label_rows(materials: Materials) -> dict[str, int]:
+    """Training rows by the labels they name, in the labels' order; none for free answers."""
+    form, answers = form_of(materials.task), materials.prepared.train.labels
+    named = Counter(name for answer in answers if answer is not None for name in names_in(answer, form))
+    return {label: named[label] for label in materials.prepared.labels}

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from luthier import registry
 from luthier.config import RunConfig
 from luthier.data.prepare import Prepared, prepare
+from luthier.data.records import Batch, TokenSequence
 from luthier.data.rendering import Renderer
-from luthier.methods import Method
+from luthier.errors import DataError
+from luthier.methods import LooksAtRows, Method
 from luthier.models.base import BaseModel, ModelFiles
 from luthier.models.digests import tokenizer_digest
 from luthier.models.files import resolve
 from luthier.models.loading import load_base, load_tokenizer
 from luthier.runs import EventLog, Run
 from luthier.runs.files import cache_folder
-from luthier.tasks import Task
+from luthier.tasks import ComparesWithBase, Task, problem_of
 from luthier.training.checkpoints import Progress
 from luthier.training.engines import Choice, choose_engine
 from luthier.training.order import Order
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Report = Callable[[str, int, int | None], None]
@@ -81,7 +84,9 @@ class Materials:
         # Otherwise NaN is written into every new tensor first.
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         outputs = self.task.outputs(self.renderer.labels)
-        return load_base(self.config.model, self.files, head=self.task.head, labels=outputs)
+        return load_base(
+            self.config.model, self.files, head=self.task.head, labels=outputs, problem=problem_of(self.task)
+        )
 
 
 @dataclass
@@ -107,17 +112,21 @@ class Session:
 
     @classmethod
     def start(cls, materials: Materials, run: Run, base: BaseModel) -> Session:
-        """Applies the method to the base."""
+        """Applies the method to the base.
+
+        Raises:
+            ModelError: the method does not fit the network, or the task.
+        """
         training, rows = materials.config.training, materials.prepared.train
-        order = Order(
-            rows.lengths,
-            rows.labels,
-            batch_size=training.batch_size,
-            balance=materials.config.data.balance,
-            seed=training.seed,
-        )
+        order = Order.for_run(materials.config, rows)
         steps = order.total_steps(training.epochs, training.max_steps)
-        network = materials.method.apply(base, peft_task=materials.task.peft_task, total_steps=steps)
+        task = materials.task
+        compares = task if isinstance(task, ComparesWithBase) else None
+        fingerprint = compares.fingerprint(base.network) if compares else None
+        network = materials.method.apply(base, peft_task=task.peft_task, total_steps=steps)
+        if compares and fingerprint is not None:
+            compares.check(network, fingerprint)
+        _show_rows(materials, network, order, base.device)
         return cls(materials, run, base, network, order, choose_engine(materials, network, base), run.events)
 
     @property
@@ -125,3 +134,39 @@ class Session:
         """Optimiser steps of the whole run."""
         training = self.materials.config.training
         return self.order.total_steps(training.epochs, training.max_steps)
+
+
+SHOWN_BATCHES = 8
+"""Batches of training rows that a method looks at before it begins."""
+
+
+def _show_rows(materials: Materials, network: nn.Module, order: Order, device: torch.device) -> None:
+    """Lets a method that begins from rows look at the first ones."""
+    method, task = materials.method, materials.task
+    if isinstance(method, LooksAtRows) and (wanted := method.rows_wanted()):
+        batches = [batch.to(device) for batch in _first_batches(materials, order, wanted)]
+        method.initialise(network, batches, lambda batch: task.loss(network, batch))
+
+
+def _first_batches(materials: Materials, order: Order, wanted: int) -> list[Batch]:
+    """Batches of the first rows, each with at least so many learned tokens (or rows, of a classifier).
+
+    Raises:
+        DataError: all rows together have fewer.
+    """
+    batches: list[Batch] = []
+    rows: list[TokenSequence] = []
+    steps = range(1, order.steps_per_epoch + 1)
+    for row in (materials.prepared.train[number] for step in steps for number in order.rows(step)):
+        rows.append(row)
+        if sum(max(row.supervised_count, 1) for row in rows) >= wanted:
+            batches.append(materials.task.collate(rows, materials.tokenizer.pad_token_id, materials.renderer.labels))
+            rows = []
+        if len(batches) == SHOWN_BATCHES:
+            break
+    if not batches:
+        raise DataError(
+            f"{materials.config.method.name} looks at {wanted} learned tokens at once before it begins",
+            hint="a lower rank, or another way to begin",
+        )
+    return batches

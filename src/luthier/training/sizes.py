@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING, Any
 from luthier.errors import ModelError
 from luthier.methods import count_parameters
 from luthier.models.architectures import describe
-from luthier.models.base import BaseModel
+from luthier.models.base import BaseModel, Head
+from luthier.models.loading import NEW_HEADS, loader_of
 from luthier.models.quiet import quiet
 from luthier.training.session import Materials
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+QUANTISED_BYTES = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
+"""A quantised weight, with its share of the scales: nf4 has one of 8 bits for 64 weights, and one of 32 for 256 of
+those; int8 has one for a whole row."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Sizes:
         frozen_bytes: bytes of the others.
         dtype: number type of the computation.
         value_bytes: bytes of one number of that type.
-        layers: repeated layers.
+        layers: repeated layers; of an encoder-decoder, those of both.
         hidden: width between layers.
         outputs: values that the linear layers of a token give, in all layers.
         trained_inputs: values that trained linear layers take for a token, in all layers.
@@ -71,25 +77,25 @@ def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
     network, task = _without_weights(materials, dtype), materials.task
     architecture, meta = describe(network, network.config), torch.device("meta")
     outputs = sum(_widths(module)[1] for module in _linear(network, architecture.layers))  # before adapters add theirs
-    base = BaseModel(network, materials.tokenizer, materials.files, architecture, dtype, "", meta)
+    base = BaseModel(
+        network, materials.tokenizer, materials.files, architecture, dtype, "", meta, materials.config.model.quantise
+    )
     tuned = materials.method.apply(base, peft_task=task.peft_task, total_steps=1)
-    return _sizes(base, tuned, outputs, causal=task.head == "causal_lm")
+    return _sizes(base, tuned, outputs, task.head)
 
 
 def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
-    files, trust = materials.files, materials.config.model.trust_remote_code
-    classifies = materials.task.head == "sequence_classification"
-    loader = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
-    head = {"num_labels": len(materials.renderer.labels)} if classifies else {}
+    files, trust, task = materials.files, materials.config.model.trust_remote_code, materials.task
+    head = {"num_labels": len(task.outputs(materials.renderer.labels))} if task.head in NEW_HEADS else {}
     try:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(
                 str(files.folder), local_files_only=True, trust_remote_code=trust, **head
             )
-            network = loader.from_config(config, dtype=dtype, trust_remote_code=trust)
+            network = loader_of(task.head).from_config(config, dtype=dtype, trust_remote_code=trust)
     except Exception as error:  # the library raises whatever a file makes it stumble over
         raise ModelError(
             f"the network of '{files.source}' cannot be built: {error}", where=str(files.folder)
@@ -97,17 +103,17 @@ def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:
     return network.requires_grad_(False)
 
 
-def _sizes(base: BaseModel, network: nn.Module, outputs: int, *, causal: bool) -> Sizes:
+def _sizes(base: BaseModel, network: nn.Module, outputs: int, kind: Head) -> Sizes:
     inner: Any = base.network
     architecture = base.architecture
     trainable, parameters = count_parameters(network)
     linear = _linear(network, architecture.layers)
     table = inner.get_input_embeddings().weight
-    head = inner.get_output_embeddings() if causal else None
+    head = None if kind in NEW_HEADS else inner.get_output_embeddings()
     return Sizes(
         parameters=parameters,
         trainable=trainable,
-        frozen_bytes=sum(p.numel() * p.element_size() for p in network.parameters() if not p.requires_grad),
+        frozen_bytes=_frozen_bytes(network, linear, base.quantise),
         dtype=str(table.dtype).removeprefix("torch."),
         value_bytes=table.element_size(),
         layers=sum(len(inner.get_submodule(name)) for name in architecture.layers),
@@ -117,7 +123,7 @@ def _sizes(base: BaseModel, network: nn.Module, outputs: int, *, causal: bool) -
         frozen_products=sum(module.weight.numel() for module in linear if not module.weight.requires_grad),
         trained_products=sum(module.weight.numel() for module in linear if module.weight.requires_grad),
         vocabulary=0 if head is None else head.weight.shape[0],
-        causal=causal,
+        causal=kind == "causal_lm",
     )
 
 
@@ -131,6 +137,15 @@ def _linear(network: nn.Module, layers: tuple[str, ...]) -> list[Any]:
         if (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D")
         and any(f".{layer}." in f".{name}" for layer in layers)
     ]
+
+
+def _frozen_bytes(network: nn.Module, linear: list[Any], quantise: str) -> int:
+    """Memory of the frozen weights; those in the layers as they will be quantised."""
+    frozen = sum(p.numel() * p.element_size() for p in network.parameters() if not p.requires_grad)
+    if quantise != "none":
+        weights = [module.weight for module in linear if not module.weight.requires_grad]
+        frozen -= sum(w.numel() * (w.element_size() - QUANTISED_BYTES[quantise]) for w in weights)
+    return round(frozen)
 
 
 def _widths(module: Any) -> tuple[int, int]:

@@ -49,9 +49,7 @@ def count_work(config: RunConfig, prepared: Prepared, *, fast: bool, share: bool
         share: whether the fast engine computes common beginnings once.
     """
     training, rows = config.training, prepared.train
-    order = Order(
-        rows.lengths, rows.labels, batch_size=training.batch_size, balance=config.data.balance, seed=training.seed
-    )
+    order = Order.for_run(config, rows)
     total = order.total_steps(training.epochs, training.max_steps)
     sampled = np.unique(np.linspace(1, total, min(total, SAMPLE_STEPS)).round().astype(int)).tolist()
     size = None if training.micro_batch == "auto" else training.micro_batch
@@ -59,9 +57,7 @@ def count_work(config: RunConfig, prepared: Prepared, *, fast: bool, share: bool
     batches = [batch for step in sampled for batch in cut([rows[row] for row in order.rows(step)], size, share)]
     lengths = np.concatenate([[len(row.ids) for row in batch] for _, batch in batches]).astype(np.int64)
     supervised = [sum(row.supervised_count for row in batch) for _, batch in batches]
-    epochs, rest = divmod(total, order.steps_per_epoch)
-    every = epochs * order.rows_per_epoch + min(rest * training.batch_size, order.rows_per_epoch)
-    scale = every / len(lengths)  # by rows, not steps: the last step of an epoch may be small
+    scale = order.rows_seen(total) / len(lengths)  # by rows, not steps: the last step of an epoch may be small
     return Work(
         steps=total,
         tokens=round(int(lengths.sum()) * scale),

@@ -7,7 +7,19 @@ import pytest
 
 from luthier import registry
 from luthier.config import SourceConfig
-from luthier.data.examples import Conversation, Document, Labelled, Message, Row, UnreadableRow
+from luthier.data.examples import (
+    Conversation,
+    Document,
+    Labelled,
+    Message,
+    MultiLabelled,
+    Pair,
+    Preference,
+    Row,
+    Scored,
+    TaggedWords,
+    UnreadableRow,
+)
 from luthier.data.formats import detect, load_format
 from luthier.data.sources import read_rows
 from luthier.errors import DataError
@@ -31,13 +43,24 @@ TURNS = [{"role": "user", "content": "Up or down?"}, {"role": "assistant", "cont
 SHARED = [{"from": "human", "value": "Up or down?"}, {"from": "gpt", "value": "Up."}]
 CHAT = (Message("user", "Up or down?"), Message("assistant", "Up."))
 
+TAGGED = {"tokens": ["Profit", "rose"], "ner_tags": ["B-ITEM", "O"]}
+SEVERAL = MultiLabelled("Profit rose", ("results", "up"))
+
 TYPICAL: dict[str, tuple[dict[str, Any], Any]] = {
+    "multi_labelled": ({"text": "Profit rose", "labels": ["results", "up"]}, SEVERAL),
+    "scored": ({"headline": "Profit rose", "score": 0.7}, Scored("Profit rose", 0.7)),
+    "tagged": (TAGGED, TaggedWords(("Profit", "rose"), ("B-ITEM", "O"))),
     "labelled": ({"Sentence": "Profit rose", "Sentiment": " up "}, Labelled("Profit rose", "up")),
     "prompt_response": ({"question": "Up or down?", "answer": "Up."}, Conversation(CHAT)),
     "alpaca": ({"instruction": "Up or down?", "input": "", "output": "Up."}, Conversation(CHAT)),
     "messages": ({"messages": TURNS}, Conversation(CHAT)),
     "sharegpt": ({"conversations": SHARED}, Conversation(CHAT)),
     "text": ({"text": "Profit rose."}, Document("Profit rose.")),
+    "pair": ({"source": "Profit rose", "target": "利润增长"}, Pair("Profit rose", "利润增长")),
+    "preference": (
+        {"prompt": "Up or down?", "chosen": "Up.", "rejected": "Down."},
+        Preference((Message("user", "Up or down?"),), "Up.", "Down."),
+    ),
     "phrasebank": ({"text": "Ask us @ the bank@neutral"}, Labelled("Ask us @ the bank", "neutral")),
 }
 
@@ -83,12 +106,6 @@ def test_nothing_fits_says_what_was_seen_and_what_could_be() -> None:
         detect(rows({"headline_text_v2": "a", "y": 1}), {})
     assert "headline_text_v2, y" in str(caught.value)
     assert "labelled (text, label)" in str(caught.value)
-
-
-def test_preference_pairs_are_no_conversations() -> None:
-    question = [{"from": "human", "value": "Up or down?"}]
-    with pytest.raises(DataError, match="no format fits"):
-        detect(rows({"conversations": question, "chosen": SHARED[1], "rejected": SHARED[1]}), {})
 
 
 def test_two_formats_that_fit_equally_are_not_guessed_between() -> None:
@@ -208,6 +225,7 @@ def test_lines_that_end_in_an_address_are_no_phrasebank() -> None:
         ("disc_finllm_sft_sample/task_part.json", "alpaca"),
         ("llamafactory_demos/alpaca_zh_demo.json", "alpaca"),
         ("llamafactory_demos/glaive_toolcall_en_demo.json", "sharegpt"),
+        ("llamafactory_demos/dpo_en_demo.json", "preference"),
         ("llamafactory_demos/c4_demo.jsonl", "text"),
         ("llamafactory_demos/wiki_demo.txt", "text"),
     ],
@@ -217,3 +235,68 @@ def test_real_sets_are_recognised_and_read_whole(shared_data: Path, file: str, n
     assert detect(found[:50], {})[0] == name
     form = load_format(name, {})
     assert len([form.example(row) for row in found]) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["results", "up", "results"], ("results", "up")),
+        ([], ()),
+        ("", ()),
+        ("results|up", ("results", "up")),
+        ("results; up;", ("results", "up")),
+        ("results, up", ("results", "up")),
+        ("results, first half|up", ("results, first half", "up")),
+        ("up", ("up",)),
+        ([1, 2], ("1", "2")),
+    ],
+)
+def test_several_labels_are_a_list_or_a_text_with_separators(labels: Any, expected: tuple[str, ...]) -> None:
+    assert example("multi_labelled", {"text": "a", "labels": labels}) == MultiLabelled("a", expected)
+
+
+def test_several_labels_are_found_only_where_a_row_may_have_several() -> None:
+    with pytest.raises(DataError, match="no format fits"):
+        detect(rows({"review": "a", "labels": "up"}) * 5, {})
+    found = rows({"review": "a", "labels": "up"}, {"review": "b", "labels": "up|down"})
+    assert detect(found, {})[0] == "multi_labelled"
+    assert detect(rows({"review": "a", "mood": ["up"]}) * 5, {"labels": "mood"})[0] == "multi_labelled"
+
+
+@pytest.mark.parametrize("score", [0.25, "0.25", " 2.5e-1 "])
+def test_scores_are_numbers_or_texts_of_them(score: Any) -> None:
+    assert example("scored", {"text": "a", "score": score}) == Scored("a", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("scored", {"text": "a", "score": "high"}, "column 'score' is text, expected a number"),
+        ("scored", {"text": "a", "score": None}, "column 'score' is empty, expected a number"),
+        ("scored", {"text": "a", "score": True}, "column 'score' is the number True, expected a number"),
+        ("scored", {"text": "a", "score": math.inf}, "column 'score' is the number inf, expected a number"),
+        ("scored", {"text": "a", "score": [1.0]}, "column 'score' is a list, expected a number"),
+        ("multi_labelled", {"text": "a", "labels": None}, "column 'labels' is empty"),
+        ("multi_labelled", {"text": "a", "labels": [["up"]]}, "a label of column 'labels' is a list, expected text"),
+        ("tagged", {"words": ["a", "b"], "tags": ["O"]}, "column 'words' has 2 words, column 'tags' 1 tags"),
+        ("tagged", {"words": ["a"], "tags": [3]}, "column 'tags' has numbers, expected the tags' names, such as B-ORG"),
+        ("tagged", {"words": [], "tags": []}, "column 'words' is empty"),
+        ("tagged", {"words": ["a", 1], "tags": ["O", "O"]}, "a word of column 'words' is the number 1, expected text"),
+        ("tagged", {"words": {"a": 1}, "tags": ["O"]}, "column 'words' is an object, expected a list"),
+    ],
+)
+def test_unreadable_scores_labels_and_tags(name: str, values: dict[str, Any], why: str) -> None:
+    assert reason(name, values) == why
+
+
+def test_a_label_says_more_than_a_score_beside_it() -> None:
+    assert detect(rows({"text": "a", "label": "up", "score": 0.9}) * 5, {})[0] == "labelled"
+
+
+def test_words_and_tags_may_be_texts_with_spaces() -> None:
+    made = example("tagged", {"words": "Profit rose", "tags": "B-ITEM O"})
+    assert made == TaggedWords(("Profit", "rose"), ("B-ITEM", "O"))
+
+
+def test_numbers_as_tags_are_found_and_then_explained() -> None:
+    assert detect(rows({"tokens": ["a", "b"], "ner_tags": [0, 3]}) * 5, {})[0] == "tagged"

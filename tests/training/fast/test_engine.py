@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from luthier.data.records import TokenSequence
 from luthier.methods._float32 import trained_in_float32
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
+from luthier.tasks.sequence_classification import SequenceClassification, SequenceClassificationOptions
 from luthier.training.fast import output, trial
 from luthier.training.fast.attention import NAME
 from luthier.training.fast.engine import TECHNIQUES, FastEngine
@@ -56,6 +58,29 @@ def test_classifiers(family: str, tiny: Any, engine_of: Any, assert_exact: Any, 
     engine = engine_of(tiny(family, classify=True))
     assert engine.share == (family in DECODERS), "an encoder's beginnings depend on what follows"
     assert any("modules_to_save" in name for name in assert_exact(engine, awkward).gradients)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral", "bert", "roberta", "modernbert"])
+def test_taggers(family: str, tiny: Any, engine_of: Any, assert_exact: Any, tagged: Rows) -> None:
+    still = {"classifier_dropout": 0.0}  # heads of taggers draw dropout unless they are told not to
+    engine = engine_of(tiny(family, tag=True, configuration=still), examples=tagged)
+    assert engine.share == (family in DECODERS), "an encoder's beginnings depend on what follows"
+    assert any("modules_to_save" in name for name in assert_exact(engine, tagged).gradients)
+
+
+@pytest.mark.parametrize("kind", ["several", "regression"])
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_other_answers_of_a_classifier(
+    family: str, kind: str, tiny: Any, engine_of: Any, fast: Any, result_of: Any, awkward: Rows
+) -> None:
+    task = SequenceClassification(SequenceClassificationOptions(kind=kind))
+    answers = ["up", "", "down | up", "flat"] if kind == "several" else ["0.5", "-1.25", "2.0", "0.0"]
+    rows = [replace(row, label=answers[number % 4]) for number, row in enumerate(awkward)]
+    labels = ("up", "down", "flat")
+    network = tiny(family, classify=True, configuration={"num_labels": len(task.outputs(labels))})
+    engine = engine_of(network, task=task, examples=rows)
+    expected = result_of(network, [task.loss(network, engine.collate(rows))])
+    assert worst(fast(engine, rows), expected) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -287,12 +312,16 @@ def test_float16_works_too(
 
 def test_dora_runs_as_in_peft_and_stays_exact(tiny: Any, engine_of: Any, assert_exact: Any, awkward: Rows) -> None:
     engine = engine_of(tiny("llama", use_dora=True))
-    assert engine.notes == ["14 of 14 LoRA layers run as in peft (dropout, DoRA or no linear layer)"]
+    assert engine.notes == [
+        "14 of 14 LoRA layers run as in peft (dropout, DoRA, AdaLoRA, a quantised base or no linear layer)"
+    ]
     assert any("magnitude" in name for name in assert_exact(engine, awkward).gradients)
 
 
 def test_conv1d_runs_as_in_peft(tiny: Any, engine_of: Any) -> None:
-    assert engine_of(tiny("gpt2")).notes == ["8 of 8 LoRA layers run as in peft (dropout, DoRA or no linear layer)"]
+    assert engine_of(tiny("gpt2")).notes == [
+        "8 of 8 LoRA layers run as in peft (dropout, DoRA, AdaLoRA, a quantised base or no linear layer)"
+    ]
 
 
 def test_a_plain_run_has_no_notes(tiny: Any, engine_of: Any) -> None:
@@ -302,7 +331,10 @@ def test_a_plain_run_has_no_notes(tiny: Any, engine_of: Any) -> None:
 def test_dropout_of_lora_is_not_shared(tiny: Any, engine_of: Any, fast: Any, assert_exact: Any, awkward: Rows) -> None:
     network = tiny("llama", lora_dropout=0.2)
     engine = engine_of(network)
-    assert engine.notes == ["14 of 14 LoRA layers run as in peft (dropout, DoRA or no linear layer)", NOT_SHARED]
+    assert engine.notes == [
+        "14 of 14 LoRA layers run as in peft (dropout, DoRA, AdaLoRA, a quantised base or no linear layer)",
+        NOT_SHARED,
+    ]
     assert not engine.share
     torch.manual_seed(0)
     assert worst(fast(engine, awkward), fast(engine, awkward)) > 1e-3, "it drops"

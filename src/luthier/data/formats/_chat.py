@@ -11,6 +11,28 @@ from luthier.data.formats import describe, text_in
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+MESSAGE_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+SHAREGPT_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "function_call": "assistant",
+    "observation": "tool",
+    "tool": "tool",
+}
+"""Who speaks, by what the two layouts call them."""
+
 
 def read_turns(value: Any, column: str, role_key: str, text_key: str, roles: Mapping[str, Role]) -> list[Message]:
     """Messages out of a list of objects.

@@ -7,15 +7,7 @@ from typing import ClassVar
 
 from luthier.data.examples import Conversation, Row
 from luthier.data.formats import find_column, readable_share
-from luthier.data.formats._chat import Role, conversation, read_tools, read_turns
-
-_ROLES: Mapping[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-}
+from luthier.data.formats._chat import MESSAGE_ROLES, conversation, read_tools, read_turns
 
 
 class Messages:
@@ -28,13 +20,13 @@ class Messages:
 
     def matches(self, rows: Sequence[Row]) -> float:
         """Fits when most rows hold such a list."""
-        return 0.99 * readable_share(self, rows)
+        return 0.975 * readable_share(self, rows)
 
     def example(self, row: Row) -> Conversation:
         """The conversation of a row."""
         columns = self.roles(row)
         column = columns["messages"]
-        messages = read_turns(row.values[column], column, "role", "content", _ROLES)
+        messages = read_turns(row.values[column], column, "role", "content", MESSAGE_ROLES)
         return conversation(messages, read_tools(row.values.get(columns.get("tools", ""))))
 
     def roles(self, row: Row) -> dict[str, str]:

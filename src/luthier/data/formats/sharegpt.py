@@ -7,21 +7,7 @@ from typing import ClassVar
 
 from luthier.data.examples import Conversation, Message, Row
 from luthier.data.formats import find_column, readable_share, text_in
-from luthier.data.formats._chat import Role, conversation, read_tools, read_turns
-
-_ROLES: Mapping[str, Role] = {
-    "system": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-    "function_call": "assistant",
-    "observation": "tool",
-    "tool": "tool",
-}
+from luthier.data.formats._chat import SHAREGPT_ROLES, conversation, read_tools, read_turns
 
 
 class Sharegpt:
@@ -38,13 +24,13 @@ class Sharegpt:
 
     def matches(self, rows: Sequence[Row]) -> float:
         """Fits when most rows hold such a list."""
-        return 0.99 * readable_share(self, rows)
+        return 0.975 * readable_share(self, rows)
 
     def example(self, row: Row) -> Conversation:
         """The conversation of a row; calls of functions are the assistant's own turns, observations are the tool's."""
         columns = self.roles(row)
         column = columns["conversations"]
-        messages = read_turns(row.values[column], column, "from", "value", _ROLES)
+        messages = read_turns(row.values[column], column, "from", "value", SHAREGPT_ROLES)
         if system := text_in(row.values.get(columns.get("system", "")), "the system message", empty=True):
             messages.insert(0, Message("system", system))
         return conversation(messages, read_tools(row.values.get(columns.get("tools", ""))))

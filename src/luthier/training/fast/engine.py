@@ -19,8 +19,8 @@ from transformers import AttentionInterface
 
 from luthier.data.records import Batch, TokenSequence
 from luthier.errors import ModelError
-from luthier.models.hardware import free_memory
-from luthier.tasks import LearnsRows, LearnsTokens, Task
+from luthier.models.compute import free_memory
+from luthier.tasks import LearnsRows, LearnsTags, LearnsTokens, Task
 from luthier.training.fast.attention import NAME, flat_attention
 from luthier.training.fast.batch import FlatBatch, cut
 from luthier.training.fast.below import MOST_OF_FREE, Below
@@ -81,7 +81,9 @@ class FastEngine:
         self.notes: list[str] = []
         self.share, self.offset = False, 0
         self.below: Below | None = None
-        if not isinstance(task, LearnsTokens | LearnsRows):
+        if getattr(network.config, "is_encoder_decoder", False):
+            raise NotImplementedError("an encoder-decoder reads two sequences a row, and flat rows are one")
+        if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
             raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
         self.parts = Parts.of(network)
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
@@ -105,7 +107,7 @@ class FastEngine:
         adapted = sum(1 for module in modules if hasattr(module, "lora_A"))
         fused = sum(isinstance(forward, LoraLinear) for _, forward in forwards)
         if fused < adapted:
-            why = "dropout, DoRA or no linear layer"
+            why = "dropout, DoRA, AdaLoRA, a quantised base or no linear layer"
             self.notes.append(f"{adapted - fused} of {adapted} LoRA layers run as in peft ({why})")
         return forwards
 
@@ -168,6 +170,8 @@ class FastEngine:
         with below.replayed(flat) if below else nullcontext():
             if isinstance(self.task, LearnsTokens):
                 return self._token_loss(self.task, flat)
+            if isinstance(self.task, LearnsTags):
+                return self.task.loss_of_tags(self._tag_logits(self.task, flat), flat.batch)
             assert isinstance(self.task, LearnsRows)
             return self.task.loss_of(self._row_logits(flat), flat.batch)
 
@@ -196,6 +200,11 @@ class FastEngine:
         if "head" in self.without:
             return cross_entropy(self.output.logits(hidden_td).index_select(0, at_n), targets_n, reduction="sum")
         return self.output.loss(hidden_td.index_select(0, at_n), targets_n)
+
+    def _tag_logits(self, task: LearnsTags, flat: FlatBatch) -> torch.Tensor:
+        """Logits [n, k] of the tokens that are learned, from a head that reads every token by itself."""
+        logits_1tk: torch.Tensor = self.parts.whole(**self._arguments(flat)).logits
+        return logits_1tk[0].index_select(0, flat.at(*task.tagged(flat.batch)))
 
     def _row_logits(self, flat: FlatBatch) -> torch.Tensor:
         """Logits [b, k] of a classification head, which reads the first token of a row, or the last one."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from luthier.data.records import Batch, TokenSequence
+from luthier.tasks import LearnsTags, names_in
 from luthier.training.fast.batch import FlatBatch
 from luthier.training.fast.below import Below
 
@@ -32,20 +34,30 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
         NotImplementedError: loss or gradients differ, or the model does not reach the attention function.
     """
     network = engine.parts.network
-    batch = engine.collate(trial_rows(examples))
+    rows = trial_rows(examples)
+    batch = engine.collate(_tagged(rows) if isinstance(engine.task, LearnsTags) else rows)
     training, _ = network.training, network.eval()
     try:
         expected = gradients(network, engine.task.loss(network, batch))
-        causal = _agreed(engine, batch, expected, dtype).attention.causal
-        engine.share = causal and "prefixes" not in engine.without and not engine.parts.draws
-        if engine.share:
-            _agreed(engine, batch, expected, dtype)
-        elif causal and engine.parts.draws:
-            engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
+        engine.share = "prefixes" not in engine.without and not engine.parts.draws
+        engine.share = engine.share and _shared_agrees(engine, batch, expected, dtype)
+        if not engine.share:
+            causal = _agreed(engine, batch, expected, dtype).attention.causal
+            if causal and engine.parts.draws:
+                engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
         engine.below = _below(engine, batch, expected, dtype)
     finally:
         network.zero_grad()
         network.train(training)
+
+
+def _shared_agrees(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> bool:
+    """Whether rows may share their beginnings; where every token sees the whole row they may not."""
+    try:
+        return _agreed(engine, batch, expected, dtype).attention.causal
+    except NotImplementedError:
+        engine.offset = 0
+        return False
 
 
 def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> FlatBatch:
@@ -105,6 +117,12 @@ def trial_rows(examples: Sequence[TokenSequence]) -> list[TokenSequence]:
         replace(first, ids=row, supervised=[place >= len(row) // 2 for place in range(len(row))], prompt_length=1)
         for row in made
     ]
+
+
+def _tagged(rows: Sequence[TokenSequence]) -> list[TokenSequence]:
+    """The same rows with a tag for every token that is learned, by turns those that their label has."""
+    tags = cycle(names_in(rows[0].label or "", "tags"))
+    return [replace(row, label=" ".join(islice(tags, row.supervised_count))) for row in rows]
 
 
 def difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor], dtype: torch.dtype) -> float:

@@ -18,6 +18,7 @@ from luthier.config import RunConfig
 from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, TrainingError
 from luthier.runs.files import read_json, write_json
+from luthier.tasks import form_of
 from luthier.training.session import Materials, Report
 
 ROUNDS = 2
@@ -131,7 +132,7 @@ def run_race(materials: Materials, seconds: float, report: Report | None = None)
 def check(materials: Materials) -> None:
     """Raises ConfigError where there is nothing to race against."""
     config = materials.config
-    if config.task.name not in TASKS:
+    if config.task.name not in TASKS or form_of(materials.task) != "plain":
         raise ConfigError(
             f"task {config.task.name} cannot race: the stock models do not compute its loss from labels",
             where="task",

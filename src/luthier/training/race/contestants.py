@@ -13,7 +13,7 @@ import numpy as np
 
 from luthier import registry
 from luthier.data.records import TokenSequence
-from luthier.models.hardware import peak_memory_mb
+from luthier.models.compute import KINDS
 from luthier.models.quiet import quiet
 from luthier.runs import Event, Run
 from luthier.training.loop import Trainer, build_optimizer
@@ -57,7 +57,7 @@ class _Stopwatch:
 
     def turn(self, contestant: str, about: list[str], loading: float) -> Turn:
         """The result."""
-        order = self.session.order
+        order, device = self.session.order, self.session.base.device
         rows = [order.rows(step) for step in range(1, len(self.losses) + 1)]
         return Turn(
             contestant,
@@ -67,19 +67,13 @@ class _Stopwatch:
             rows=[len(chosen) for chosen in rows],
             tokens=[int(order.lengths[chosen].sum()) for chosen in rows],
             loading_seconds=loading,
-            peak_memory_mb=_peak_memory_mb(self.session.base.device),
+            peak_memory_mb=KINDS[device.type].peak_memory_mb(device),
             dropout=any(map(_drops, self.session.network.modules())),
         )
 
 
 def _drops(module: Any) -> bool:
     return type(module).__name__ == "Dropout" and module.p > 0
-
-
-def _peak_memory_mb(device: Any) -> float:
-    import torch
-
-    return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else peak_memory_mb()
 
 
 def luthier(materials: Materials, run: Run, budget: float) -> Turn:
