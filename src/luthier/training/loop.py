@@ -19,7 +19,7 @@ from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
 from luthier.errors import Interrupted, TrainingError
 from luthier.evaluation.evaluate import Judge
-from luthier.models.hardware import give_back_memory
+from luthier.models.hardware import FreedMemory
 from luthier.training.checkpoints import Checkpoints
 from luthier.training.session import Session
 
@@ -39,6 +39,7 @@ class Trainer:
         self.schedule = registry.load("schedule", self.config.schedule.name)(self.config.schedule)
         self.network, self.optimizer = self.accelerator.prepare(session.network, self.optimizer)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.freed = FreedMemory()
         self.checkpoints = Checkpoints(session.run.checkpoints, self.config.checkpoint.keep)
         self.judge = Judge.for_training(
             materials.config, materials.task, materials.renderer, materials.prepared.validation
@@ -139,7 +140,7 @@ class Trainer:
             self.accelerator.backward(penalty)
         norm = self._clip()
         self._check(norm, step, [row for micro in batches for row in micro.batch.row_ids], "gradient")
-        give_back_memory()
+        self.freed.after_step()
         return total, norm, sum(int(micro.batch.attention_mask_bt.sum()) for micro in batches)
 
     def rows(self, step: int) -> list[TokenSequence]:

@@ -36,16 +36,25 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
     training, _ = network.training, network.eval()
     try:
         expected = gradients(network, engine.task.loss(network, batch))
-        causal = _agreed(engine, batch, expected, dtype).attention.causal
-        engine.share = causal and "prefixes" not in engine.without and not engine.parts.draws
-        if engine.share:
-            _agreed(engine, batch, expected, dtype)
-        elif causal and engine.parts.draws:
-            engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
+        engine.share = "prefixes" not in engine.without and not engine.parts.draws
+        engine.share = engine.share and _shared_agrees(engine, batch, expected, dtype)
+        if not engine.share:
+            causal = _agreed(engine, batch, expected, dtype).attention.causal
+            if causal and engine.parts.draws:
+                engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
         engine.below = _below(engine, batch, expected, dtype)
     finally:
         network.zero_grad()
         network.train(training)
+
+
+def _shared_agrees(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> bool:
+    """Whether rows may share their beginnings; where every token sees the whole row they may not."""
+    try:
+        return _agreed(engine, batch, expected, dtype).attention.causal
+    except NotImplementedError:
+        engine.offset = 0
+        return False
 
 
 def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> FlatBatch:
