@@ -144,7 +144,8 @@ class Search:
         if self.prepared.about["task"] != "causal_lm" and key == "padding_free":
             return  # flattened batches are for causal models
         for value in self.contestant.choices.get(key, ()):
-            if value != settings[key] and not (value == "bfloat16" and bfloat16_is_slow()):
+            too_many = key == "micro_batch" and value > self.prepared.about["batch_size"]
+            if value != settings[key] and not too_many and not (value == "bfloat16" and bfloat16_is_slow()):
                 yield settings | {key: value}
 
 

@@ -18,11 +18,10 @@ ROOT = HERE.parents[1]
 DATA = Path(os.environ.get("LUTHIER_DATA", ROOT.parent / "shared" / "data"))
 CACHE = Path(os.environ.get("LUTHIER_CACHE", Path.home() / ".cache" / "luthier")) / "bench"
 
-BATCH_SIZE, RANK = 16, 16
+RANK = 16
 COMMON = (
     "data.split.test=0",
     "data.split.validation=0",  # every row is trained on, and nothing is evaluated between steps
-    f"training.batch_size={BATCH_SIZE}",
     "training.schedule={name: constant, warmup: 0}",
     "training.max_grad_norm=null",  # the peers do not all clip
     "training.checkpoint.every=null",
@@ -44,6 +43,7 @@ class Workload:
         repeats: processes of each contestant.
         speed: least rows/s, as a multiple of the best peer's.
         memory: most peak memory, as a multiple of that peer's.
+        batch: rows of an optimiser step.
         model: finds the base where the configuration cannot name it; returns a path.
     """
 
@@ -54,12 +54,13 @@ class Workload:
     repeats: int
     speed: float
     memory: float
+    batch: int = 16
     model: Callable[[], Path] | None = None
 
     def overrides(self) -> list[str]:
         """Settings on top of the configuration, for Luthier's command line or API."""
         base = [f"model.base={self.model()}"] if self.model else []
-        return [*COMMON, f"data.train={self.source()}", *base]
+        return [*COMMON, f"training.batch_size={self.batch}", f"data.train={self.source()}", *base]
 
 
 def phrasebank() -> str:
@@ -134,11 +135,11 @@ WORKLOADS = {
     ),
     "B": Workload(
         "PubMedQA: long context, an answer of one word",
-        CONFIGS / "pubmedqa.yaml", pubmedqa, steps=3, repeats=3, speed=2.2, memory=0.6,
+        CONFIGS / "pubmedqa.yaml", pubmedqa, steps=3, repeats=3, speed=2.2, memory=0.6, batch=8,
     ),
     "C": Workload(
         "uniform rows of 512 tokens, all learned: nothing to share or to skip",
-        CONFIGS / "running_text.yaml", running_text, steps=3, repeats=5, speed=1.7, memory=0.7,
+        CONFIGS / "running_text.yaml", running_text, steps=3, repeats=5, speed=1.7, memory=0.7, batch=4,
     ),
     "D": Workload(
         "chat with very uneven lengths, English and Chinese",
