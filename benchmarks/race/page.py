@@ -23,11 +23,12 @@ HOW = """\
 
 Every contestant trains the same base with LoRA (rank 16, alpha 32, every linear layer but the head, dropout 0) by AdamW
 with a constant learning rate on the same token ids, the same supervised tokens and the same rows in every optimiser
-step (16 of them, 8 on B, 4 on C); Luthier prepared them, and wrote them out for the others. Each runs in its own process and its own pinned
-environment, in turn A B A B, with the environment variables and threads that a user has who sets none. Nothing is
-evaluated or saved between steps. The first step warms up and does not count; a figure is the median over the repeats.
-A step lasts from the end of one optimiser update to the end of the next. Memory is the peak resident memory of the
-process; *saved after* is the time from process start to the adapter on disk, for the number of steps shown.
+step (16 of them, 8 on B, 4 on C); Luthier prepared them, and wrote them out for the others. Each runs in its own
+process and its own pinned environment, in turn A B A B, with the environment variables and threads that a user has who
+sets none. Nothing is evaluated or saved between steps. The first step warms up and does not count; a figure is the
+median over the repeats. A step lasts from the end of one optimiser update to the end of the next. Memory is the peak
+resident memory of the process; *saved after* is the time from process start to the adapter on disk, for the number of
+steps shown.
 
 Peers run with the best of their own settings, found by `race.search`: number type, padding-free batches where they have
 them, micro-batch, attention, length grouping (the rows of a step are laid side by side by length for all of them). A
