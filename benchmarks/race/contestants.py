@@ -53,6 +53,15 @@ class Contestant:
 
 
 DTYPES, ATTENTION, MICRO_BATCHES, BOTH = ("float32", "bfloat16"), ("sdpa", "eager"), (4, 8, 16, 2), (False, True)
+OF_TRANSFORMERS = {
+    "dtype": DTYPES,
+    "attention": ATTENTION,
+    "micro_batch": MICRO_BATCHES,
+    "padding_free": BOTH,
+    "grouped": BOTH,
+}
+"""What trainers on `transformers` let their users choose."""
+
 NO_CLASSIFIER = "has no sequence classification"
 
 CONTESTANTS = {
@@ -66,13 +75,7 @@ CONTESTANTS = {
             "standard_trainer.py",
             "huggingface",
             START,
-            {
-                "dtype": DTYPES,
-                "attention": ATTENTION,
-                "micro_batch": MICRO_BATCHES,
-                "padding_free": BOTH,
-                "grouped": BOTH,
-            },
+            OF_TRANSFORMERS,
         ),
         Contestant(
             "trl",
@@ -80,13 +83,7 @@ CONTESTANTS = {
             "sft_trainer.py",
             "huggingface",
             START,
-            {
-                "dtype": DTYPES,
-                "attention": ATTENTION,
-                "micro_batch": MICRO_BATCHES,
-                "padding_free": BOTH,
-                "grouped": BOTH,
-            },
+            OF_TRANSFORMERS,
             {"E": NO_CLASSIFIER},
         ),
         Contestant(
@@ -95,13 +92,7 @@ CONTESTANTS = {
             "llama_factory.py",
             "llamafactory",
             START,
-            {
-                "dtype": DTYPES,
-                "attention": ATTENTION,
-                "micro_batch": MICRO_BATCHES,
-                "padding_free": BOTH,
-                "grouped": BOTH,
-            },
+            OF_TRANSFORMERS,
             {"E": NO_CLASSIFIER},
         ),
         Contestant(

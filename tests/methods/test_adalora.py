@@ -181,7 +181,7 @@ def test_a_module_without_any_rank_left_adds_nothing(tiny_llama: Path, tmp_path:
 @pytest.mark.parametrize("quantise", ["none", "nf4", "int8"])
 def test_in_bfloat16_and_on_quantised_bases(quantise: str, wide_llama: Path, tmp_path: Path) -> None:
     if quantise != "none":
-        pytest.importorskip("bitsandbytes")
+        pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes: pip install luthier[quantise]")
     run = Training(load(wide_llama, "bfloat16", quantise)).steps(1, TOTAL)
     assert {p.dtype for p in run.network.parameters() if p.requires_grad} == {torch.float32}
     assert sum(run.ranks.values()) == 3 * 14

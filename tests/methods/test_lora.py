@@ -479,7 +479,7 @@ def test_eva_does_not_look_for_ever(tiny_llama: Path, monkeypatch: pytest.Monkey
 
 
 def quantised(folder: Path, kind: str, dtype: str = "float32") -> BaseModel:
-    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes: pip install luthier[quantise]")
     config = ModelConfig(base=str(folder), dtype=dtype, device="cpu", quantise=kind)  # type: ignore[arg-type]
     return load_base(config, resolve(str(folder)), head="causal_lm")
 

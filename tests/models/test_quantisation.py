@@ -20,7 +20,7 @@ from luthier.models.files import resolve
 from luthier.models.loading import load_base
 from luthier.models.quantisation import QUANTISED, dequantised, is_quantised, weight_of
 
-pytest.importorskip("bitsandbytes")
+pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes: pip install luthier[quantise]")
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16]])
 KINDS = ["nf4", "int8"]

@@ -142,10 +142,12 @@ def test_the_base_is_the_network_without_adapter_and_dropout(tiny_llama):
 
 
 def prepared_for(folder, change):
-    """A network after `change`, checked as a session does before training."""
+    """A network after `change`, checked as a session does before training, and what its base answers."""
     task, network = Preference(PreferenceOptions()), plain(folder)
     fingerprint = task.fingerprint(network)
-    task.check(change(network), fingerprint)
+    changed = change(network)
+    task.check(changed, fingerprint)
+    return changed, fingerprint
 
 
 @pytest.mark.parametrize(
@@ -165,15 +167,25 @@ def test_methods_that_change_the_base_are_refused(tiny_llama, options, found):
         prepared_for(tiny_llama, lora)
 
 
-def test_methods_with_an_adapter_are_taken(tiny_llama):
+@pytest.mark.parametrize("kind", ["lora", "lora and a module", "prompt"])
+def test_methods_with_an_adapter_are_taken_and_their_base_is_left(tiny_llama, kind):
     from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
-    for options in (
-        LoraConfig(r=4, task_type="CAUSAL_LM", init_lora_weights=False),
-        LoraConfig(r=4, task_type="CAUSAL_LM", modules_to_save=["lm_head"]),
-        PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
-    ):
-        prepared_for(tiny_llama, lambda network, options=options: get_peft_model(network, options))
+    options = {
+        "lora": LoraConfig(r=4, task_type="CAUSAL_LM", init_lora_weights=False),
+        "lora and a module": LoraConfig(
+            r=4, task_type="CAUSAL_LM", init_lora_weights=False, modules_to_save=["lm_head"]
+        ),
+        "prompt": PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+    }[kind]
+    network, expected_1tv = prepared_for(tiny_llama, lambda network: get_peft_model(network, options))
+    ids_1t = torch.arange(4)[None]
+    with as_base(network):
+        base_1tv = network(ids_1t, use_cache=False).logits
+    with torch.no_grad():
+        tuned_1tv = network(ids_1t, use_cache=False).logits[:, -4:]
+    assert torch.allclose(base_1tv, expected_1tv, atol=1e-5)
+    assert not torch.allclose(tuned_1tv, expected_1tv, atol=1e-2)
 
 
 def test_full_tuning_is_refused_before_training(bench):

@@ -12,7 +12,7 @@ from luthier.runs import read_events
 from luthier.runs.files import read_json
 from luthier.training.sizes import sizes_without_weights
 
-pytest.importorskip("bitsandbytes")
+pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes: pip install luthier[quantise]")
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_cache")]
 
 QUICK = {"evaluation": {"every": None, "samples": 0, "few_shot": 0, "baselines": False}, "training": {"max_steps": 6}}
