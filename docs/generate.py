@@ -117,8 +117,10 @@ def command_of(name: str) -> Any:
     """The command, as the command line finds it."""
     from typer.main import get_command
 
-    group: Any = get_command(frame.app)
-    return group.commands[name]
+    command: Any = get_command(frame.app)
+    for part in name.split():
+        command = command.commands[part]
+    return command
 
 
 def _parts(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:

@@ -141,14 +141,22 @@ def test_wrong_usage_as_json(capsys):
 
 def test_every_command_has_help_and_json(capsys):
     for name in frame.COMMANDS:
-        assert frame.run([name, "--help"]) == 0
+        assert frame.run([*name.split(), "--help"]) == 0
         assert "--json" in capsys.readouterr().out, name
 
 
 def test_help_lists_every_command(capsys):
     assert frame.run([]) == 0
     shown = capsys.readouterr().out
-    assert all(f" {name} " in shown for name in frame.COMMANDS)
+    assert all(f" {name.partition(' ')[0]} " in shown for name in frame.COMMANDS)
+
+
+def test_a_group_lists_its_commands_and_says_what_it_is_for(capsys):
+    assert frame.run(["data", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "prepare them without training" in shown
+    assert all(f" {name.removeprefix('data ')} " in shown for name in frame.COMMANDS if name.startswith("data "))
+    assert frame.run(["data", "preparr"]) == 2
 
 
 def test_help_is_quick_and_imports_nothing_heavy():

@@ -2,7 +2,8 @@
 
 The file `luthier/cli/plan.py` is the command `luthier plan`: its function `command` has the options, its docstring is
 the help. It is imported when it is called, or when `--help` lists it, so commands import the pipeline inside the
-function.
+function. The file `luthier/cli/data/profile.py` is the command `luthier data profile`; what the group `luthier data` is
+for, is the docstring of its package.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ COMMANDS = (
     "new",
     "import-config",
     "recipes",
+    "data profile",
+    "data prepare",
+    "data diff",
+    "data merge",
+    "data convert",
+    "data generate",
     "plan",
     "race",
     "inspect",
@@ -50,26 +57,34 @@ _REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
 
 
 class _Commands(Mapping[str, Any]):
-    """Typer commands by name, imported when one is asked for."""
+    """Typer commands by name, imported when one is asked for; `group` is what stands before the name."""
+
+    def __init__(self, group: str = "") -> None:
+        self._prefix = f"{group} " if group else ""
 
     def __getitem__(self, name: str) -> Any:
-        if name not in COMMANDS:
+        if name not in list(self):
             raise KeyError(name)
+        path = self._prefix + name
+        module = importlib.import_module(f"luthier.cli.{path.replace('-', '_').replace(' ', '.')}")
+        if path not in COMMANDS:
+            return _LazyGroup(name=name, help=module.__doc__, path=path)
         app = typer.Typer(add_completion=False)
-        app.command(name)(importlib.import_module(f"luthier.cli.{name.replace('-', '_')}").command)
+        app.command(name)(module.command)
         return typer.main.get_command(app)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
+        inside = (name.removeprefix(self._prefix) for name in COMMANDS if name.startswith(self._prefix))
+        return iter(dict.fromkeys(name.partition(" ")[0] for name in inside))
 
     def __len__(self) -> int:
-        return len(COMMANDS)
+        return len(list(iter(self)))
 
 
 class _LazyGroup(typer.core.TyperGroup):
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, path: str = "", **options: Any) -> None:
         super().__init__(**options)
-        self.commands = cast(Any, _Commands())
+        self.commands = cast(Any, _Commands(path))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)

@@ -1,0 +1,1 @@
+"""Look at rows, prepare them without training, compare preparations, and turn files into other files."""
