@@ -10,7 +10,7 @@ import torch
 
 from luthier.errors import ModelError
 from luthier.training import engines
-from luthier.training.engines import activation_bytes, choose_engine, choose_memory
+from luthier.training.engines import choose_engine, choose_memory
 
 pytestmark = pytest.mark.integration
 
@@ -145,14 +145,6 @@ def test_memory_is_chosen_by_what_is_free(free: int, level: str, bench: Any, mon
     assert chosen == level
     assert reason.endswith(f"{free / 1e9:.1f} GB are free")
     assert choose_memory("fast", network, base) == ("fast", "as configured")
-
-
-def test_activations_grow_with_the_network(bench: Any) -> None:
-    network = bench.trainer(bench.materials()).network
-    small = activation_bytes(network, 4)
-    assert activation_bytes(network, 2) == small / 2
-    network.config.num_hidden_layers *= 3
-    assert activation_bytes(network, 4) == 3 * small
 
 
 # -- both train the same ---------------------------------------------------------------------------------------------

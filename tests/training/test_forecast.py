@@ -10,7 +10,8 @@ from luthier.errors import ConfigError, ModelError
 from luthier.methods import count_parameters
 from luthier.training.devices import find_device
 from luthier.training.fast.output import CHUNK_NUMBERS
-from luthier.training.forecast import FRAMEWORK_MB, ROOM, Case, make_forecast
+from luthier.training.forecast import FRAMEWORK_MB, Case, make_forecast
+from luthier.training.memory import ROOM
 from luthier.training.sizes import sizes_without_weights
 from luthier.training.work import count_work
 
@@ -29,13 +30,13 @@ def test_sizes_are_those_of_the_network(bench, parts):
     network = bench.trainer(materials).network
     assert (sizes.trainable, sizes.parameters) == count_parameters(network)
     assert sizes.frozen_bytes == 4 * (sizes.parameters - sizes.trainable)
-    assert (sizes.layers, sizes.hidden) == (2, 32)
+    assert (sizes.layers.count, sizes.layers.hidden) == (2, 32)
     linear = 2 * (4 * 32 * 32 + 2 * 32 * 48) if parts.get("base") else 2 * (2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 48)
     products = sizes.trained_products if parts.get("method", {}).get("name") == "full" else sizes.frozen_products
     assert products == linear
     assert sizes.vocabulary == (0 if parts.get("base") else 300)
     outputs = 2 * (32 * 4 + 48 + 32) if parts.get("base") else 2 * (2 * 32 + 2 * 16 + 2 * 48 + 32)
-    assert sizes.outputs == outputs
+    assert sizes.layers.outputs == outputs
     assert sizes.causal is not bool(parts.get("base"))
 
 
@@ -43,7 +44,7 @@ def test_an_encoder_decoder_has_the_layers_of_both(bench):
     materials = bench.materials("t5", task="seq2seq")
     sizes = sizes_without_weights(materials, torch.float32)
     assert (sizes.trainable, sizes.parameters) == count_parameters(bench.trainer(materials).network)
-    assert (sizes.layers, sizes.hidden, sizes.vocabulary, sizes.causal) == (4, 32, 300, False)
+    assert (sizes.layers.count, sizes.layers.hidden, sizes.vocabulary, sizes.causal) == (4, 32, 300, False)
     forecast = make_forecast(materials, find_device("cpu-2"))
     assert forecast.engine == "reference"
     assert any("encoder and decoder" in assumption for assumption in forecast.assumptions)
@@ -51,7 +52,7 @@ def test_an_encoder_decoder_has_the_layers_of_both(bench):
 
 def test_full_tuning_is_in_float32(bench):
     sizes = sizes_without_weights(bench.materials(method={"name": "full"}), torch.bfloat16)
-    assert (sizes.dtype, sizes.value_bytes, sizes.frozen_bytes) == ("float32", 4, 0)
+    assert (sizes.dtype, sizes.layers.value_bytes, sizes.frozen_bytes) == ("float32", 4, 0)
 
 
 def kept_for_backward(network, run):

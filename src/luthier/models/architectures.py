@@ -78,6 +78,7 @@ class Architecture:
         mlp: ends of the MLP modules' paths; empty when they are no linear modules.
         head: paths of the modules outside the body: the output layer, or a classification head.
         layers: paths of the lists of repeated layers; two for an encoder-decoder.
+        outputs: values that the linear layers of a token give, in all repeated layers.
         embeddings: paths of the embedding tables.
     """
 
@@ -86,6 +87,7 @@ class Architecture:
     mlp: Names
     head: Names
     layers: Names
+    outputs: int
     embeddings: Names
 
 
@@ -118,8 +120,23 @@ def describe(network: nn.Module, config: Any, new: Sequence[str] = ()) -> Archit
         mlp=tuple(name for name in mlp if name in known),
         head=tuple(head),
         layers=layers,
+        outputs=sum(widths(network.get_submodule(name))[1] for name in linear if _inside(name, layers)),
         embeddings=tuple(name for name in tables if not _inside(name, layers)),
     )
+
+
+def widths(module: Any) -> tuple[int, int]:
+    """(values a linear layer takes, values it gives) for a token; quantised layers and GPT-2's Conv1D too."""
+    if type(module).__name__ == "Conv1D":
+        return module.nx, module.nf
+    return module.in_features, module.out_features
+
+
+def linear_layers(network: nn.Module, architecture: Architecture) -> list[Any]:
+    """Modules inside the repeated layers that hold a matrix product, those of adapters included."""
+    inside = [f".{layer}." for layer in architecture.layers]
+    names = [name for name in _linear(network) if any(layer in f".{name}" for layer in inside)]
+    return [network.get_submodule(name) for name in names]
 
 
 def resolve_targets(network: nn.Module, architecture: Architecture, targets: str | Sequence[str]) -> list[str] | str:

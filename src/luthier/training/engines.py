@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from luthier.data.records import Batch, TokenSequence
 from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.compute import free_memory
+from luthier.training.memory import ROOM, TRAINED_BYTES, Layers, pieces
 from luthier.training.order import micro_batches
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 TRIAL_ROWS = 16
 """Training rows the fast engine's trial takes its short rows from."""
-
-ROOMY = 0.7
-"""Share of the machine's memory that a run may take before it keeps less for the backward pass."""
 
 
 class MicroBatch(Protocol):
@@ -169,21 +167,11 @@ def choose_memory(wanted: str, network: nn.Module, base: BaseModel) -> tuple[str
     """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short."""
     if wanted != "auto":
         return wanted, "as configured"
-    trained, _ = count_parameters(network)
-    needed = frozen_bytes(network) + trained * 16 + activation_bytes(network, base.dtype.itemsize)
-    free = free_memory(base.device)
-    level = "balanced" if needed <= ROOMY * free else "low"
-    return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"
-
-
-def activation_bytes(network: Any, size: int) -> int:
-    """Rough size of what the layers keep for one micro-batch of the fast engine.
-
-    Per token and layer about twelve vectors of the hidden width and two of the inner width.
-    """
     from luthier.training.fast.batch import TOKENS_AT_ONCE
 
-    config = network.config.get_text_config()
-    hidden, layers = config.hidden_size, config.num_hidden_layers
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    return int(TOKENS_AT_ONCE * layers * (12 * hidden + 2 * inner) * size)
+    trained, _ = count_parameters(network)
+    kept = TOKENS_AT_ONCE * Layers.of(base, network).kept_bytes("balanced", fast=True)
+    kept *= 1 + pieces(base.device.type, fast=True)
+    needed, free = frozen_bytes(network) + trained * TRAINED_BYTES + kept, free_memory(base.device)
+    level = "balanced" if needed <= ROOM * free else "low"
+    return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"

@@ -1,22 +1,15 @@
 """`luthier plan --on DEVICE`: whether a run fits a device that is not here, and how long it takes there.
 
 Estimated from shapes, published facts and the run's own data, whose lengths decide; nothing is measured. Sizes are
-those of `luthier.training.sizes`: o outputs of linear layers a token in all layers (for a Llama of L layers, hidden
-size h, inner size i, a values of queries and k of keys: o = L (2 h + 2 i + a + 2 k)), and s bytes a value.
+those of `luthier.training.sizes`: L layers of hidden size h, whose linear layers give o outputs a token in all, and s
+bytes a value.
 
-Memory, for n tokens in the largest micro-batch:
+Memory, for n tokens in the largest micro-batch: weights take s bytes a frozen one; trained weights, activations and the
+pieces that the allocator holds besides are those of `luthier.training.memory`. Then there are
 
-- weights: s bytes a frozen one.
-- trained weights: 16 bytes each, in float32: itself, its gradient, two states of AdamW.
-- activations, what is kept for the backward pass. The outputs of linear layers are o values a token; about as many are
-  made of them on the way to the next layer (norms, rotations, products with the activation). `training.memory: fast`
-  and the reference engine keep both, 2 o s n; `balanced` makes most of the second half again, 1.4 o s n; `low` keeps
-  the input of every layer and the whole of one, (L h + 2 o / L) s n. Where s is not that of float32, the reference
-  engine keeps the input of every trained layer in float32 besides. No attention keeps a matrix of tokens by tokens.
 - working memory: the gradients of one layer's activations, 2 o s n / L.
 - logits: 2 s + 12 bytes for each supervised token and word of the vocabulary (logits, their copy, log-softmax and
   gradients in float32); the fast engine has at most 8 million at once.
-- pieces: memory that was freed in pieces too small for what comes next; a share of the activations.
 - framework: a CUDA context, or the process with its libraries.
 
 Time: a frozen weight of a linear layer costs 4 operations a token (forward, and the gradient of its input), a trained
@@ -33,12 +26,10 @@ from typing import Any
 
 from luthier.errors import ConfigError
 from luthier.training.devices import Device
+from luthier.training.memory import ROOM, TRAINED_BYTES, pieces
 from luthier.training.session import Materials
 from luthier.training.sizes import Sizes, sizes_without_weights
 from luthier.training.work import Work, count_work
-
-ROOM = 0.7
-"""Share of a device's memory that a forecast may fill: the rest is for what it does not know."""
 
 UTILISATION = 0.4
 """Share of the published rate that training is taken to reach."""
@@ -46,20 +37,8 @@ UTILISATION = 0.4
 FRAMEWORK_MB = 600.0
 """A CUDA context with its kernels; on a CPU the process with torch and transformers (570 MB were measured)."""
 
-PIECES = {"reference": 0.8, "fast": 0.4}
-"""Share of the activations that the allocator holds besides, on a CPU: measured by engine, with glibc's allocator."""
-
-PIECES_GPU = 0.1
-"""The same on a GPU: an assumption."""
-
-KEPT = {"fast": 2.0, "balanced": 1.4}
-"""Values kept for the backward pass, per output of a linear layer."""
-
 LAUNCH_SECONDS = {"cuda": 1e-3, "mps": 1e-3, "cpu": 0.0}
 """Starting the kernels of a layer, forward and backward, takes at least so long, whatever they compute."""
-
-TRAINED_BYTES = 16
-"""A trained weight, its gradient and two states of AdamW, all float32."""
 
 
 @dataclass(frozen=True)
@@ -194,29 +173,19 @@ class Case:
         """
         from luthier.training.fast.output import CHUNK_NUMBERS
 
-        sizes, s = self.sizes, self.sizes.value_bytes
+        sizes, layers, s = self.sizes, self.sizes.layers, self.sizes.layers.value_bytes
         logits = supervised * sizes.vocabulary
-        kept = tokens * self._kept_bytes()
-        pieces = PIECES["fast" if self.fast else "reference"] if self.device.kind == "cpu" else PIECES_GPU
+        kept = tokens * layers.kept_bytes(self.level, fast=self.fast)
         values = {
             "frozen weights": sizes.frozen_bytes,
             "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
             "activations": kept,
-            "working memory": tokens * 2 * s * sizes.outputs / sizes.layers,
+            "working memory": tokens * 2 * s * layers.outputs / layers.count,
             "logits": (min(logits, CHUNK_NUMBERS) if self.fast else logits) * (2 * s + 12),
-            "pieces": pieces * kept,
+            "pieces": pieces(self.device.kind, fast=self.fast) * kept,
         }
         parts = {name: round(value / 1e6, 1) for name, value in values.items()} | {"framework": FRAMEWORK_MB}
         return parts | {"all": round(sum(parts.values()), 1)}
-
-    def _kept_bytes(self) -> float:
-        """What a token keeps for the backward pass."""
-        sizes, s = self.sizes, self.sizes.value_bytes
-        if self.level == "low":
-            return (sizes.layers * sizes.hidden + 2 * sizes.outputs / sizes.layers) * s
-        if self.fast:
-            return KEPT[self.level] * sizes.outputs * s
-        return KEPT["fast"] * sizes.outputs * s + (4 * sizes.trained_inputs if s < 4 else 0)
 
     def most_rows(self, batch_size: int, tokens: int, supervised: int, room: float) -> int:
         """Most rows of so many tokens that fit at once, up to a whole step."""
@@ -227,13 +196,13 @@ class Case:
         """Seconds of all steps by what limits them; the largest counts."""
         sizes, again = self.sizes, 2 if self.level == "low" else 0
         products = work.computed * ((4 + again) * sizes.frozen_products + (6 + again) * sizes.trained_products)
-        output = 4 * work.supervised * sizes.vocabulary * sizes.hidden
-        attention = (6 if sizes.causal else 12) * sizes.layers * sizes.hidden * work.squares
+        output = 4 * work.supervised * sizes.vocabulary * sizes.layers.hidden
+        attention = (6 if sizes.causal else 12) * sizes.layers.count * sizes.layers.hidden * work.squares
         rate = self.device.tflops[sizes.dtype] * 1e12 * UTILISATION
         return {
             "computation": (products + output + attention) / rate,
             "memory bandwidth": 2 * work.micro_batches * sizes.frozen_bytes / (self.device.bandwidth_gb_s * 1e9),
-            "starting kernels": work.micro_batches * sizes.layers * LAUNCH_SECONDS[self.device.kind],
+            "starting kernels": work.micro_batches * sizes.layers.count * LAUNCH_SECONDS[self.device.kind],
         }
 
 

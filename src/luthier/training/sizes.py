@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.errors import ModelError
 from luthier.methods import count_parameters
-from luthier.models.architectures import describe
+from luthier.models.architectures import describe, linear_layers
 from luthier.models.base import BaseModel, Head
 from luthier.models.loading import NEW_HEADS, loader_of
 from luthier.models.quiet import quiet
+from luthier.training.memory import Layers
 from luthier.training.session import Materials
 
 if TYPE_CHECKING:
@@ -36,11 +37,7 @@ class Sizes:
         trainable: those that are trained.
         frozen_bytes: bytes of the others.
         dtype: number type of the computation.
-        value_bytes: bytes of one number of that type.
-        layers: repeated layers; of an encoder-decoder, those of both.
-        hidden: width between layers.
-        outputs: values that the linear layers of a token give, in all layers.
-        trained_inputs: values that trained linear layers take for a token, in all layers.
+        layers: what they keep for the backward pass.
         frozen_products: frozen weights of the layers' matrix products.
         trained_products: trained ones.
         vocabulary: rows of the output layer; 0 for a classifier, whose head is small.
@@ -51,11 +48,7 @@ class Sizes:
     trainable: int
     frozen_bytes: int
     dtype: str
-    value_bytes: int
-    layers: int
-    hidden: int
-    outputs: int
-    trained_inputs: int
+    layers: Layers
     frozen_products: int
     trained_products: int
     vocabulary: int
@@ -76,12 +69,11 @@ def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
 
     network, task = _without_weights(materials, dtype), materials.task
     architecture, meta = describe(network, network.config), torch.device("meta")
-    outputs = sum(_widths(module)[1] for module in _linear(network, architecture.layers))  # before adapters add theirs
     base = BaseModel(
         network, materials.tokenizer, materials.files, architecture, dtype, "", meta, materials.config.model.quantise
     )
     tuned = materials.method.apply(base, peft_task=task.peft_task, total_steps=1)
-    return _sizes(base, tuned, outputs, task.head)
+    return _sizes(base, tuned, task.head)
 
 
 def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:
@@ -103,11 +95,10 @@ def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:
     return network.requires_grad_(False)
 
 
-def _sizes(base: BaseModel, network: nn.Module, outputs: int, kind: Head) -> Sizes:
+def _sizes(base: BaseModel, network: nn.Module, kind: Head) -> Sizes:
     inner: Any = base.network
-    architecture = base.architecture
     trainable, parameters = count_parameters(network)
-    linear = _linear(network, architecture.layers)
+    linear = linear_layers(network, base.architecture)
     table = inner.get_input_embeddings().weight
     head = None if kind in NEW_HEADS else inner.get_output_embeddings()
     return Sizes(
@@ -115,28 +106,12 @@ def _sizes(base: BaseModel, network: nn.Module, outputs: int, kind: Head) -> Siz
         trainable=trainable,
         frozen_bytes=_frozen_bytes(network, linear, base.quantise),
         dtype=str(table.dtype).removeprefix("torch."),
-        value_bytes=table.element_size(),
-        layers=sum(len(inner.get_submodule(name)) for name in architecture.layers),
-        hidden=table.shape[1],
-        outputs=outputs,
-        trained_inputs=sum(_widths(module)[0] for module in linear if module.weight.requires_grad),
+        layers=Layers.of(base, network),
         frozen_products=sum(module.weight.numel() for module in linear if not module.weight.requires_grad),
         trained_products=sum(module.weight.numel() for module in linear if module.weight.requires_grad),
         vocabulary=0 if head is None else head.weight.shape[0],
         causal=kind == "causal_lm",
     )
-
-
-def _linear(network: nn.Module, layers: tuple[str, ...]) -> list[Any]:
-    """Modules inside the layers that are one matrix product, those of adapters included."""
-    from torch import nn
-
-    return [
-        module
-        for name, module in network.named_modules()
-        if (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D")
-        and any(f".{layer}." in f".{name}" for layer in layers)
-    ]
 
 
 def _frozen_bytes(network: nn.Module, linear: list[Any], quantise: str) -> int:
@@ -146,9 +121,3 @@ def _frozen_bytes(network: nn.Module, linear: list[Any], quantise: str) -> int:
         weights = [module.weight for module in linear if not module.weight.requires_grad]
         frozen -= sum(w.numel() * (w.element_size() - QUANTISED_BYTES[quantise]) for w in weights)
     return round(frozen)
-
-
-def _widths(module: Any) -> tuple[int, int]:
-    """(values a linear layer takes, values it gives) for a token."""
-    rows, columns = module.weight.shape
-    return (rows, columns) if type(module).__name__ == "Conv1D" else (columns, rows)
