@@ -1,6 +1,6 @@
 """SEntFiN's headlines as rows for three tasks: entities, several labels, and a number.
 
-    python benchmarks/sentfin.py FOLDER
+    python benchmarks/sentfin.py [--out FOLDER]
 
 Every headline of the set names entities, each with its sentiment. Written are, with a run for each on MiniLM:
 
@@ -22,7 +22,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-DATA = Path(os.environ.get("LUTHIER_DATA", "../shared/data"))
+DATA = Path(os.environ.get("LUTHIER_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+CACHE = Path(os.environ.get("LUTHIER_CACHE", Path.home() / ".cache" / "luthier"))
 WORD = re.compile(r"\w+(?:[&.-]\w+)*|[^\w\s]")
 DECISION = re.compile(r"""["'](.+?)["']\s*:\s*["'](positive|neutral|negative)["']""")
 """An entity and its sentiment; names with an apostrophe keep the whole from being a Python literal."""
@@ -84,8 +85,8 @@ def rows(title: str, entities: Mapping[str, str]) -> dict[str, dict[str, Any] | 
 def main() -> None:
     """Writes the rows and the runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder: Path = parser.parse_args().folder
+    parser.add_argument("--out", type=Path, default=CACHE / "bench" / "sentfin", help="folder of everything it writes")
+    folder: Path = parser.parse_args().out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     made = [rows(title, entities) for title, entities in headlines(DATA / "sentfin" / "SEntFiN.csv") if entities]
     for name, task in TASKS.items():
