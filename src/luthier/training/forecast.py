@@ -9,7 +9,7 @@ pieces that the allocator holds besides are those of `luthier.training.memory`. 
 
 - working memory: the gradients of one layer's activations, 2 o s n / L.
 - logits: 2 s + 12 bytes for each supervised token and word of the vocabulary (logits, their copy, log-softmax and
-  gradients in float32); the fast engine has at most 8 million at once.
+  gradients in float32); the fast engine has at most 32 million at once.
 - framework: a CUDA context, or the process with its libraries.
 
 Time: a frozen weight of a linear layer costs 4 operations a token (forward, and the gradient of its input), a trained

@@ -11,8 +11,9 @@ from luthier.data.records import Batch
 from luthier.training.fast.attention import FlatAttention
 from luthier.training.fast.layout import common_beginning, in_sharing_order, lay_out
 
-TOKENS_AT_ONCE = 768
-"""Computed tokens of a micro-batch: matrix products gain nothing beyond, and memory grows with it."""
+TOKENS_AT_ONCE = 1024
+"""Computed tokens of a micro-batch. SmolLM2 on rows of 512 tokens took a step in 0.83 of the time of one row at once
+with two of them, and in no less with four; memory grows with it."""
 
 Ids = Sequence[int]
 

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
 
-CHUNK_NUMBERS = 8_000_000
-"""Logits computed at once: 32 MB in float32, whatever the vocabulary."""
+CHUNK_NUMBERS = 32_000_000
+"""Logits computed at once: 128 MB in float32, whatever the vocabulary. With a quarter of it the layer's weights are
+read so often that SmolLM2's products ran at 110 instead of 134 to 155 GFLOP/s."""
 
 
 class OutputLayer:
