@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from luthier.errors import ModelError
+from luthier.models.architectures import describe
 from luthier.training import engines
 from luthier.training.engines import choose_engine, choose_memory
 
@@ -33,8 +34,8 @@ def gathered(bench: Any, network: Any, **parts: Any) -> tuple[Any, Any]:
     materials = bench.materials(
         "bert" if classify else "llama", task="sequence_classification" if classify else "causal_lm", **parts
     )
-    base = materials.load_base()
-    return materials, replace(base, network=network)
+    base, inner = materials.load_base(), network.get_base_model()
+    return materials, replace(base, network=inner, architecture=describe(inner, inner.config))
 
 
 def unsupported(family: str) -> Any:
