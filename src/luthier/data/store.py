@@ -55,7 +55,7 @@ def pack(example: Example) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and value and isinstance(value[0], Message):
-        return [[message.role, message.content] for message in value]
+        return [[message.role, message.content, message.calls, message.call_id] for message in value]
     return value
 
 
@@ -69,7 +69,7 @@ def unpack(text: str) -> Example:
 
 def _restored(field: str, value: Any) -> Any:
     if field == "messages":
-        return tuple(Message(role, content) for role, content in value)
+        return tuple(Message(role, content, tuple(calls), call_id) for role, content, calls, call_id in value)
     return tuple(value) if isinstance(value, list) else value
 
 
