@@ -68,7 +68,11 @@ def examples_in(form: Format, row: Row) -> list[Part]:
         UnreadableRow: the row as a whole cannot be read.
     """
     made = form.example(row)
-    return list(made) if isinstance(made, Sequence) else [made]
+    if not isinstance(made, Sequence):
+        return [made]
+    if not made:
+        raise UnreadableRow("the row holds no example")
+    return list(made)
 
 
 def parts_of(items: Sequence[Any], make: Callable[[int, Any], Example]) -> list[Part]:
