@@ -87,10 +87,11 @@ def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterato
 
 @dataclass(frozen=True)
 class OpenSource:
-    """A source whose files and format are known; `format` is None when no row could be read to tell it by."""
+    """A source whose files and format are known; `format` and its `name` are None when no row told it."""
 
     files: Sequence[RowSource]
     format: Format | None
+    name: str | None = None
 
     @classmethod
     def open(cls, source: SourceConfig, say: Say) -> OpenSource:
@@ -112,7 +113,7 @@ class OpenSource:
                 return cls(files, None)
             name, reason = detect(rows, source.columns)
             say(f"{source.path}: format {reason}")
-        return cls(files, load_format(name, source.columns))
+        return cls(files, load_format(name, source.columns), name)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """All rows, file after file."""

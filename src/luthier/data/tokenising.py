@@ -88,7 +88,8 @@ def _whole_rows(rows: Iterable[tuple[Kept, Lines]]) -> Iterator[tuple[Entry, Tok
         if row.parts:
             waiting, missing = lines, row.parts
         elif missing:
-            waiting, missing = waiting + lines, missing - 1
+            waiting += lines
+            missing -= 1
             if not missing:
                 yield from _settled(waiting)
         else:
