@@ -100,15 +100,11 @@ def _in_columns(row: Row) -> dict[str, str]:
 
 
 def _letter(value: Any, options: Mapping[str, str], what: str) -> str:
-    """The letter of the right option."""
+    """The letter of the right option; a text of digits is rather an option's own text than its number."""
     answer = label_in(value, what)
-    if answer in options:
-        return answer
-    if answer.upper() in options:
-        return answer.upper()
-    if answer.isdecimal() and int(answer) < len(options):
-        return list(options)[int(answer)]
-    letters = [letter for letter, text in options.items() if text == answer]
-    if not letters:
+    texts = [letter for letter, text in options.items() if text == answer] if isinstance(value, str) else []
+    numbered = list(options)[int(answer) :][:1] if answer.isdecimal() else []
+    letters = [letter for letter in (answer, answer.upper()) if letter in options]
+    if not (found := [*letters, *texts, *numbered]):
         raise UnreadableRow(f"{what} is '{answer[:40]}', which is none of the options")
-    return letters[0]
+    return found[0]
