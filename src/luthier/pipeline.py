@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.config import RunConfig, load_config
+from luthier.config import RunConfig, SourceConfig, load_config, parse_source
 from luthier.config.schema import json_schema
 from luthier.config.writing import to_yaml
 from luthier.data.inspection import Inspection, inspect_row
@@ -41,6 +41,7 @@ from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Report, Session
 
 if TYPE_CHECKING:
+    from luthier.data.exchange import Exchange
     from luthier.diagnosis import Diagnosis
     from luthier.export import Exported
     from luthier.importing import Imported
@@ -54,6 +55,7 @@ __all__ = [
     "Speaker",
     "TrainedRun",
     "compare",
+    "convert",
     "demo",
     "diagnose",
     "doctor",
@@ -62,6 +64,7 @@ __all__ = [
     "forecast",
     "import_config",
     "inspect",
+    "merge",
     "new",
     "plan",
     "predict",
@@ -371,6 +374,52 @@ def diagnose(run: Run | str | Path) -> Diagnosis:
     write_diagnosis(opened, found)
     report(opened)
     return found
+
+
+def convert(source: str | SourceConfig, to: str, output: str | Path, *, progress: Report | None = None) -> Exchange:
+    """Rows in another format, as JSON Lines; what the format has no room for is refused and counted.
+
+    Args:
+        source: a path, or what stands in a configuration: `{path: ..., format: ..., columns: ...}`.
+        to: the format that is written.
+        output: the new file.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: the format cannot be written.
+        DataError: the source cannot be read, or nothing has room in the format.
+    """
+    from luthier.data.exchange import convert as write
+
+    return write(_source(source), to, Path(output), _counting("converting", progress))
+
+
+def merge(
+    sources: Sequence[str | SourceConfig], output: str | Path, *, to: str | None = None, progress: Report | None = None
+) -> Exchange:
+    """Rows of several sources in one file of one format, each with the source it is from; see `convert`.
+
+    Args:
+        sources: as in `convert`.
+        output: the new file, JSON Lines.
+        to: the format that is written; None = the one that holds all of them.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: no format holds all of them, or the given one cannot be written.
+        DataError: a source cannot be read, or nothing has room in the format.
+    """
+    from luthier.data.exchange import merge as write
+
+    return write([_source(each) for each in sources], to, Path(output), _counting("merging", progress))
+
+
+def _source(source: str | SourceConfig) -> SourceConfig:
+    return source if isinstance(source, SourceConfig) else parse_source(source)
+
+
+def _counting(phase: str, progress: Report | None) -> Callable[[int], None]:
+    return lambda done: progress(phase, done, None) if progress else None
 
 
 def import_config(path: str | Path) -> Imported:

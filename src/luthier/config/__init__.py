@@ -1,6 +1,6 @@
 """A run's configuration: its parts, how it is read, and its JSON Schema."""
 
-from luthier.config.loading import load_config, parse_config
+from luthier.config.loading import load_config, parse_config, parse_source
 from luthier.config.run import (
     CheckpointConfig,
     DataConfig,
@@ -28,5 +28,6 @@ __all__ = [
     "TrainingConfig",
     "load_config",
     "parse_config",
+    "parse_source",
     "share_to_steps",
 ]

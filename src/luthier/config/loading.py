@@ -15,7 +15,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from luthier.config.messages import Document, explain
 from luthier.config.overrides import apply_overrides
-from luthier.config.run import RunConfig
+from luthier.config.run import RunConfig, SourceConfig
 from luthier.errors import ConfigError
 
 
@@ -49,6 +49,17 @@ def parse_config(text: str, overrides: Sequence[str] = (), *, source: str = "<te
     if problems:
         raise _listed(problems)
     return config
+
+
+def parse_source(text: str) -> SourceConfig:
+    """A source of rows as it stands on a command line: a path, or a mapping such as `{path: ..., format: ...}`.
+
+    Raises:
+        ConfigError: the mapping has wrong keys or values; all of them are listed.
+    """
+    if not text.lstrip().startswith("{"):
+        return SourceConfig(path=text)
+    return parse_config(f"model: {{base: none}}\ndata: {{train: [{text}]}}", source="<source>").data.train[0]
 
 
 def _parse(text: str, source: str) -> CommentedMap:

@@ -89,9 +89,12 @@ class ModelConfig(Part):
 
 
 class SourceConfig(Part):
-    """One file or folder of rows."""
+    """Where rows come from."""
 
-    path: str = Field(description="A file or a folder: JSON, JSONL, CSV, TSV, Parquet, TXT, each also as .gz.")
+    path: str = Field(
+        description="A file, a folder or an archive; NAME.{en,zh} for two parallel files; a database file or address; "
+        "hub:OWNER/NAME[@REVISION]."
+    )
     format: FormatName = Field(
         "auto", description="Name of the row format; auto looks at the rows and says what it found."
     )
@@ -99,6 +102,28 @@ class SourceConfig(Part):
         default_factory=dict, description="Which column plays which role, such as {text: sentence, label: sentiment}."
     )
     encoding: str = Field("auto", description="Text encoding, such as utf-8, latin-1, gb18030; auto detects it.")
+    files: str | None = Field(
+        None,
+        description="Which files of a folder or archive, such as news/*.csv; * also stands for folders. null = all.",
+    )
+    documents: bool = Field(
+        False,
+        description="Every file is one document, TXT included. Markdown, HTML, DOCX and PDF always are; the last three "
+        "need the extra `documents`.",
+    )
+    query: str | None = Field(
+        None,
+        description="SQL whose result is the rows: of SQLite and DuckDB files, of addresses such as postgresql://..., "
+        "of Parquet files, which are its table `data`. All but SQLite need the extra `sql`.",
+    )
+    subset: str | None = Field(None, description="Configuration of a data set of the hub; null = its default.")
+    split: str | None = Field(None, description="Split of a data set of the hub; null = train.")
+
+    @model_validator(mode="after")
+    def _only_where_it_means_something(self) -> SourceConfig:
+        if (self.subset or self.split) and not self.path.startswith("hub:"):
+            raise ValueError("subset and split belong to data sets of the hub: path: hub:OWNER/NAME")
+        return self
 
 
 class SplitConfig(Part):

@@ -41,6 +41,8 @@ class Gathered:
         signatures: to compare texts by.
         quarantined: how many rows could not be read.
         first_bad: the first ten of them, as `file:line reason`.
+        families: int64, the row of the input that holds a row: itself but for the examples of a row of several.
+        holders: how many rows hold several; they are no examples themselves.
     """
 
     files: list[str]
@@ -53,6 +55,8 @@ class Gathered:
     signatures: Signatures
     quarantined: int
     first_bad: list[str]
+    families: NDArray[np.int64]
+    holders: int
 
     def text(self, row_id: int) -> str:
         """The text by which a row is compared."""
@@ -96,14 +100,17 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
     files: dict[str, int] = {}
     combinations: dict[tuple[str, ...], int] = {}
     groups: dict[str, int] = {}
-    roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
+    roles, labels, keys, readable, families = array("b"), array("i"), array("d"), array("b"), array("q")
     first_bad: list[str] = []
-    quarantined = characters = 0
+    quarantined = characters = holders = 0
     signer, texts = Signer(), list[str]()
     with ExampleWriter(path) as writer:
         for row in taken:
             file = files.setdefault(row.file, len(files))
-            writer.write(Kept(file, row.line, row.example, row.reason, row.changes, row.dropped))
+            about = (row.reason, row.changes, row.dropped, row.parts, row.parent_id)
+            writer.write(Kept(file, row.line, row.example, *about))
+            families.append(len(roles) if row.parent_id is None else row.parent_id)
+            holders += row.parts > 0
             classes = () if row.example is None else row.example.classes
             roles.append(SPLITS.index(row.role))
             labels.append(combinations.setdefault(classes, len(combinations)) if classes else -1)
@@ -111,7 +118,7 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
             readable.append(row.example is not None)
             texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
-            if row.example is None and not row.dropped:
+            if row.example is None and not row.dropped and not row.parts:
                 quarantined += 1
                 if len(first_bad) < _FIRST:
                     first_bad.append(f"{row.file}:{row.line} {row.reason}")
@@ -132,6 +139,8 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         signer.finish(),
         quarantined,
         first_bad,
+        np.array(families, np.int64),
+        holders,
     )
 
 
@@ -169,7 +178,7 @@ def _labels(rows: Gathered, config: DataConfig, made: Decisions) -> tuple[str, .
 
 
 def _check_tolerance(rows: Gathered, config: DataConfig, made: Decisions) -> None:
-    total = len(rows.roles)
+    total = len(rows.roles) - rows.holders
     bad = rows.quarantined + len(made.quarantined)
     if total and bad <= config.tolerance * total:
         return
@@ -186,7 +195,7 @@ def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     """Every step judges the training rows; in the user's own validation and test rows it only notes what it finds."""
     for step in load_steps(config):
         for split in (TRAIN, VALIDATION, TEST):
-            judged = step.judge(RowSet(made.rows(split), rows.signatures, rows.labels, rows.text))
+            judged = step.judge(RowSet(made.rows(split), rows.signatures, rows.labels, rows.text, rows.families))
             for row, reason in judged.items():
                 if split == TRAIN:
                     made.drop(row, reason)
@@ -195,15 +204,18 @@ def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
 
 
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
+    """Examples of one row of the input stay together: the first of them stands for all."""
     train = made.rows(TRAIN)
+    _, firsts, family = np.unique(rows.families[train], return_index=True, return_inverse=True)
+    leaders = train[firsts]
     by = config.split.by.partition(":")[0]
     keys = Keys(
-        rows.labels[train],
-        rows.keys[train].astype(np.int32) if by == "group" else None,
-        rows.keys[train] if by == "time" else None,
+        rows.labels[leaders],
+        rows.keys[leaders].astype(np.int32) if by == "group" else None,
+        rows.keys[leaders] if by == "time" else None,
     )
     codes, notes = carve(keys, config.split, test=not config.test, validation=not config.validation)
-    made.splits[train] = codes
+    made.splits[train] = codes[family]
     made.notes += notes
 
 

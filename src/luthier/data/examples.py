@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,11 +24,53 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be read.
+
+    Attributes:
+        file: path of the file as the user would write it.
+        line: 1-based line (or position, as in `Row`).
+        reason: why, for the ledger.
+    """
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: who speaks; tool is what a called function returned.
+        content: what is said; may be empty beside calls.
+        calls: the functions that the assistant calls, each {"name": ..., "arguments": {...}}, perhaps with its "id".
+        call_id: for what a function returned, the id of its call; empty where calls have none.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[Mapping[str, Any], ...] = ()
+    call_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """What is said, and below it the calls, one JSON object a line."""
+        calls = ({"name": call["name"], "arguments": call["arguments"]} for call in self.calls)
+        return "\n".join(filter(None, (self.content, *(json.dumps(call, ensure_ascii=False) for call in calls))))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The turn as chat templates and the chat APIs have it; arguments stay an object."""
+        turn: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.calls:
+            turn["tool_calls"] = [
+                {"type": "function"}
+                | ({"id": call["id"]} if "id" in call else {})
+                | {"function": {"name": call["name"], "arguments": call["arguments"]}}
+                for call in self.calls
+            ]
+        return turn | ({"tool_call_id": self.call_id} if self.call_id else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +83,7 @@ class Conversation:
     @property
     def comparable(self) -> str:
         """Every turn."""
-        return "\n".join(message.content for message in self.messages)
+        return "\n".join(message.text for message in self.messages)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -149,7 +192,7 @@ class Preference:
     @property
     def comparable(self) -> str:
         """The prompt and both answers."""
-        return "\n".join((*(message.content for message in self.messages), self.chosen, self.rejected))
+        return "\n".join((*(message.text for message in self.messages), self.chosen, self.rejected))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -181,3 +224,7 @@ where there is a right one, and the classes that its answer names."""
 
 class UnreadableRow(Exception):
     """A row that a format cannot read; its message becomes the ledger's reason. The row is quarantined, not lost."""
+
+
+class UnwritableExample(Exception):
+    """An example that a format has no room for; its message says what would be lost."""

@@ -132,11 +132,17 @@ def serve_check(example: Example, renderer: Renderer) -> ServeCheck:
 
 
 def _served(example: Conversation | Labelled | Preference, renderer: Renderer) -> list[int]:
-    messages = [{"role": m.role, "content": m.content} for m in renderer.conversation(example).messages]
+    conversation = renderer.conversation(example)
+    messages = renderer.turns(conversation.messages)
     if messages[-1]["role"] == "assistant":
         messages.pop()
     own = {} if renderer.tokenizer.chat_template else {"chat_template": renderer.template_text}
     ids = renderer.tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=False, **own
+        messages,
+        tools=list(conversation.tools) or None,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=False,
+        **own,
     )
     return list(ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
@@ -14,8 +14,8 @@ from luthier import registry
 from luthier.config import DataConfig, RunConfig, SourceConfig
 from luthier.data.cleaning import CleaningStep, DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
-from luthier.data.formats import Format, describe, detect, load_format
-from luthier.data.sources import BadRow, DataFile, data_files
+from luthier.data.formats import Format, Part, describe, detect, examples_in, load_format
+from luthier.data.sources import BadRow, RowSource, data_files
 from luthier.data.splits import SPLITS
 
 Say = Callable[[str], None]
@@ -37,6 +37,9 @@ class Taken:
         dropped: whether a cleaning step dropped it (readable, but not wanted).
         changes: what cleaning steps changed in it.
         key: what it is split by: a group's name or a time; None for other splits.
+        parts: how many examples the row holds, each of which follows as a row of its own; 0 where the row is the
+            example.
+        parent_id: for one of these, the row that holds it.
     """
 
     row_id: int
@@ -48,6 +51,8 @@ class Taken:
     dropped: bool = False
     changes: str = ""
     key: str | float | None = None
+    parts: int = 0
+    parent_id: int | None = None
 
 
 def load_steps(config: DataConfig) -> list[CleaningStep]:
@@ -75,16 +80,18 @@ def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterato
     for role, source in sources_of(config.data):
         opened = OpenSource.open(source, say)
         for row in opened.rows():
-            yield _take(row_id, role, row, opened.format, steps, config.data)
-            row_id += 1
+            for taken in _take(row_id, role, row, opened.format, steps, config.data):
+                yield taken
+                row_id += 1
 
 
 @dataclass(frozen=True)
 class OpenSource:
-    """A source whose files and format are known; `format` is None when no row could be read to tell it by."""
+    """A source whose files and format are known; `format` and its `name` are None when no row told it."""
 
-    files: list[DataFile]
+    files: Sequence[RowSource]
     format: Format | None
+    name: str | None = None
 
     @classmethod
     def open(cls, source: SourceConfig, say: Say) -> OpenSource:
@@ -106,7 +113,7 @@ class OpenSource:
                 return cls(files, None)
             name, reason = detect(rows, source.columns)
             say(f"{source.path}: format {reason}")
-        return cls(files, load_format(name, source.columns))
+        return cls(files, load_format(name, source.columns), name)
 
     def rows(self) -> Iterator[Row | BadRow]:
         """All rows, file after file."""
@@ -114,7 +121,7 @@ class OpenSource:
             yield from file.rows()
 
 
-def sample_rows(files: Sequence[DataFile]) -> list[Row]:
+def sample_rows(files: Sequence[RowSource]) -> list[Row]:
     """The first readable rows: 50 of a file, fewer of each when there are many files."""
     each = max(SAMPLE // len(files), 10)
     return [row for file in files[:SAMPLE] for row in islice(file.rows(), each * 2) if isinstance(row, Row)][
@@ -122,7 +129,7 @@ def sample_rows(files: Sequence[DataFile]) -> list[Row]:
     ]
 
 
-def _say_encodings(path: str, files: Sequence[DataFile], say: Say) -> None:
+def _say_encodings(path: str, files: Sequence[RowSource], say: Say) -> None:
     found = Counter(file.encoding for file in files if file.encoding not in (None, "utf-8"))
     for encoding, count in sorted(found.items(), key=str):
         say(f"{path}: {'' if len(files) == 1 else _files(count) + ' '}read as {encoding} (detected)")
@@ -134,27 +141,46 @@ def _files(count: int) -> str:
 
 def _take(
     row_id: int, role: str, row: Row | BadRow, form: Format | None, steps: Sequence[CleaningStep], config: DataConfig
-) -> Taken:
-    """What becomes of one row before all of them are seen."""
+) -> Iterator[Taken]:
+    """What becomes of one row before all of them are seen; behind a row of several examples come these."""
     if isinstance(row, BadRow):
-        return Taken(row_id, role, row.file, row.line, None, row.reason)
+        yield Taken(row_id, role, row.file, row.line, None, row.reason)
+        return
     try:
         if form is None:
             raise UnreadableRow("no format could be told from the first rows")
-        example = form.example(row)
+        parts = examples_in(form, row)
+        key = _split_key(row, config.split.by) if role == "train" else None
+    except UnreadableRow as error:
+        yield Taken(row_id, role, row.file, row.line, None, str(error))
+        return
+    if len(parts) == 1:
+        yield _repaired(Taken(row_id, role, row.file, row.line, None, key=key), parts[0], steps, config)
+        return
+    yield Taken(row_id, role, row.file, row.line, None, parts=len(parts))
+    for number, part in enumerate(parts, start=1):
+        child = Taken(row_id + number, role, row.file, row.line, None, key=key, parent_id=row_id)
+        yield _repaired(child, part, steps, config)
+
+
+def _repaired(taken: Taken, part: Part, steps: Sequence[CleaningStep], config: DataConfig) -> Taken:
+    """A row with its example as the cleaning steps leave it, or with the reason why there is none."""
+    try:
+        if isinstance(part, UnreadableRow):
+            raise part
+        example: Example = part
         unknown = [name for name in example.classes if config.labels is not None and name not in config.labels]
         if unknown:
             raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
-        key = _split_key(row, config.split.by) if role == "train" else None
         changes: list[str] = []
         for step in steps:
             example, change = step.repair(example)
             changes += [change] if change else []
     except UnreadableRow as error:
-        return Taken(row_id, role, row.file, row.line, None, str(error))
+        return replace(taken, reason=str(error), key=None)
     except DroppedRow as error:
-        return Taken(row_id, role, row.file, row.line, None, str(error), dropped=True)
-    return Taken(row_id, role, row.file, row.line, example, changes="; ".join(changes), key=key)
+        return replace(taken, reason=str(error), dropped=True, key=None)
+    return replace(taken, example=example, changes="; ".join(changes))
 
 
 def _split_key(row: Row, by: str) -> str | float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-Origin = Literal["raw", "split", "augmented", "generated"]
+Origin = Literal["raw", "part", "split", "augmented", "generated"]
 Fate = Literal["kept", "dropped", "quarantined"]
 
 _BATCH = 10_000
@@ -22,8 +22,8 @@ class Entry:
     """One line of the ledger.
 
     Attributes:
-        row_id: unique in the ledger; raw rows are numbered from 0 in reading order.
-        origin: raw, or what made the row.
+        row_id: unique in the ledger; raw rows are numbered from 0 in reading order, and the parts of one behind it.
+        origin: raw, or what made the row; a part is one of several examples that a raw row holds.
         file: the user's file.
         line: 1-based line in it (position, for JSON documents and Parquet).
         split: train | validation | test; for rows that were not kept, the one they were meant for.

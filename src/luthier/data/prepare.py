@@ -28,7 +28,7 @@ from luthier.runs.files import read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 Progress = Callable[[str, int, int | None], None]
@@ -126,25 +126,21 @@ def prepare(
 
 
 def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
-    """Hash of everything that decides the result: files, configuration, tokenizer, template, this code's version."""
+    """Hash of everything that decides the result: sources, configuration, tokenizer, template, this code's version.
+
+    A source says itself what its rows depend on: a file its bytes, a query also the database's, a server's query the
+    rows that it returns now, a data set of the hub the commit that its name means now.
+    """
     files = [file for _, source in sources_of(config.data) for file in data_files(source)[0]]
     parts = {
         "version": DATA_VERSION,
-        "files": [(file.name, _file_digest(file.path)) for file in files],
+        "files": [(file.name, file.digest()) for file in files],
         "data": config.data.model_dump(mode="json", exclude={"balance", "pack"}),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
         "template": template,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        return f"unreadable: {error}"  # its line in the ledger will say so
 
 
 def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:

@@ -14,6 +14,7 @@ from luthier.config import SourceConfig
 from luthier.data.examples import (
     Conversation,
     Document,
+    Example,
     Labelled,
     MultiLabelled,
     Pair,
@@ -23,10 +24,10 @@ from luthier.data.examples import (
     TaggedWords,
     UnreadableRow,
 )
-from luthier.data.formats import Format, describe, detect, load_format
+from luthier.data.formats import Format, describe, detect, examples_in, load_format
 from luthier.data.intake import sample_rows
 from luthier.data.similarity import Signer, equal_to, nearest_earlier
-from luthier.data.sources import BadRow, DataFile, data_files
+from luthier.data.sources import BadRow, RowSource, data_files
 from luthier.errors import DataError
 
 Language = Literal["en", "zh", "other"]
@@ -84,7 +85,7 @@ class Profile:
         format: name of the format, None when none fits.
         roles: role -> column, as the format or the values tell.
         reason: why this format, or why none.
-        rows: all rows, readable or not.
+        rows: all rows, readable or not; a row of several examples counts as so many.
         bad_rows: those that cannot be read.
         first_bad: the first ten of them, as `file:line reason`.
         labels: label -> rows, the most frequent first; empty for rows without labels.
@@ -176,17 +177,22 @@ class _Seen:
             self._bad(row.file, row.line, row.reason)
         elif form is not None:
             try:
-                self._example(form, row)
+                parts = examples_in(form, row)
             except UnreadableRow as error:
-                self._bad(row.file, row.line, str(error))
+                parts = [error]
+            self.rows += len(parts) - 1
+            for part in parts:
+                if isinstance(part, UnreadableRow):
+                    self._bad(row.file, row.line, str(part))
+                else:
+                    self._example(part)
 
     def _bad(self, file: str, line: int, reason: str) -> None:
         self.bad += 1
         if len(self.first_bad) < _FIRST:
             self.first_bad.append(f"{file}:{line} {reason}")
 
-    def _example(self, form: Format, row: Row) -> None:
-        example = form.example(row)
+    def _example(self, example: Example) -> None:
         text = example.comparable
         self.lengths.append(len(text))
         self.labels.update(example.classes)
@@ -279,7 +285,7 @@ def _short(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _encoding(files: Sequence[DataFile]) -> str | None:
+def _encoding(files: Sequence[RowSource]) -> str | None:
     return next((file.encoding for file in files if file.encoding), None)
 
 

@@ -10,6 +10,7 @@ learned, whitespace that a template adds after the end of a turn belongs to the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from luthier.data.documents import cut_document
 from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.templates import named_templates, template_text
+from luthier.data.tools import as_functions, with_tools_described
 from luthier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 Rendered = Conversation | Labelled | Preference
 """What goes through a template."""
+
+_STAND_IN = "an answer"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,15 @@ class Renderer:
             messages = list(example.messages)
         if self.system is not None and messages[0].role != "system":
             messages.insert(0, Message("system", self.system))
-        return Conversation(tuple(messages), example.tools if isinstance(example, Conversation) else ())
+        tools = as_functions(example.tools) if isinstance(example, Conversation) else ()
+        if tools and "tools" not in self._named:
+            return Conversation(with_tools_described(messages, tools))
+        return Conversation(tuple(messages), tools)
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        """All words of the template: a field of a message that it does not name, it would lose."""
+        return frozenset(re.findall(r"\w+", self.template_text))
 
     def _question_and_answer(self, example: Labelled) -> tuple[Message, Message]:
         asked = (self.instruction or "").replace("{labels}", ", ".join(self.labels))
@@ -112,13 +124,19 @@ class Renderer:
                 hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
             )
         rendered = self.tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in conversation.messages[:upto]],
+            self.turns(conversation.messages[:upto]),
             tools=list(conversation.tools) or None,
             chat_template=self.template_text,
             add_generation_prompt=prompt,
             tokenize=False,
         )
         return str(rendered)
+
+    def turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Messages as the template takes them; where it knows no calls of functions, they are JSON in the text."""
+        if "tool_calls" in self._named:
+            return [message.as_dict() for message in messages]
+        return [{"role": message.role, "content": message.text} for message in messages]
 
     def render(self, examples: Sequence[tuple[int, Conversation | Labelled]]) -> list[Encoded]:
         """Tokens of (row id, example) pairs. The tokenizer is called once for all of them.
@@ -174,17 +192,31 @@ class Renderer:
         whole = None
         answers = [index for index, message in enumerate(conversation.messages) if message.role == "assistant"]
         for index in reversed(answers[-1:] if last else answers):
-            message = conversation.messages[index]
             prompt = self.text(conversation, upto=index, prompt=True)
             through = self.text(conversation, upto=index + 1, prompt=False)
             whole = whole if whole is not None else through
             if not through.startswith(prompt) or not whole.startswith(through.rstrip()):
                 continue
-            tail = through[max(through.rfind(message.content), 0) + len(message.content) :]
+            tail = self._tail(conversation, index, through)
             closed = bool(tail.strip())
             end = len(through.rstrip()) if closed else len(through) - len(tail)
             turns.append(_Turn(prompt, through[:end], closed))
         return turns[::-1]
+
+    def _tail(self, conversation: Conversation, index: int, through: str) -> str:
+        """What the template writes behind an answer, such as its end-of-turn token.
+
+        Calls of functions are written in the template's own words: behind them stands what stands behind a text.
+        """
+        said = conversation.messages[index].text
+        if conversation.messages[index].calls and "tool_calls" in self._named:
+            said = _STAND_IN
+            plain = (*conversation.messages[:index], Message("assistant", said))
+            written = self.text(Conversation(plain, conversation.tools), upto=index + 1, prompt=False)
+        else:
+            written = through
+        tail = written[max(written.rfind(said), 0) + len(said) :]
+        return tail if through.endswith(tail) else ""
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
         return list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
@@ -205,7 +237,7 @@ class Renderer:
                 through_ids = [*through_ids, self.tokenizer.eos_token_id]
             supervised += [False] * (len(prompt_ids) - len(ids)) + [True] * (len(through_ids) - len(prompt_ids))
             ids, consumed, prompt_length = through_ids, turn.through, len(prompt_ids)
-        answer = next((m.content for m in reversed(conversation.messages) if m.role == "assistant"), None)
+        answer = next((m.text for m in reversed(conversation.messages) if m.role == "assistant"), None)
         asked = next((m.content for m in reversed(conversation.messages) if m.role == "user"), "")
         return TokenSequence(ids, supervised, prompt_length, row_id, asked, answer)
 

@@ -33,6 +33,8 @@ class Kept:
         reason: why, empty for kept rows.
         changes: what was repaired in it.
         dropped: whether a cleaning step dropped it.
+        parts: how many of the next rows are examples that it holds; 0 where the row is the example.
+        parent_id: for one of these, the row that holds it.
     """
 
     file: int
@@ -41,6 +43,8 @@ class Kept:
     reason: str = ""
     changes: str = ""
     dropped: bool = False
+    parts: int = 0
+    parent_id: int | None = None
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -55,7 +59,7 @@ def pack(example: Example) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and value and isinstance(value[0], Message):
-        return [[message.role, message.content] for message in value]
+        return [[message.role, message.content, message.calls, message.call_id] for message in value]
     return value
 
 
@@ -69,7 +73,7 @@ def unpack(text: str) -> Example:
 
 def _restored(field: str, value: Any) -> Any:
     if field == "messages":
-        return tuple(Message(role, content) for role, content in value)
+        return tuple(Message(role, content, tuple(calls), call_id) for role, content, calls, call_id in value)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -110,14 +114,16 @@ class ExampleWriter(_ArrowWriter):
         import pyarrow as pa
 
         fields = [("file", pa.int32()), ("line", pa.int64()), ("example", pa.large_string()), ("reason", pa.string())]
-        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_())]))
-        self._waiting: list[tuple[int, int, str | None, str, str, bool]] = []
+        family = [("parts", pa.int32()), ("parent_id", pa.int64())]
+        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_()), *family]))
+        self._waiting: list[tuple[Any, ...]] = []
         self._characters = 0
 
     def write(self, row: Kept) -> None:
         """Adds a row."""
         packed = None if row.example is None else pack(row.example)
-        self._waiting.append((row.file, row.line, packed, row.reason, row.changes, row.dropped))
+        about = (row.reason, row.changes, row.dropped, row.parts, row.parent_id)
+        self._waiting.append((row.file, row.line, packed, *about))
         self._characters += len(packed or "")
         if len(self._waiting) >= _BATCH or self._characters >= _BATCH_CHARACTERS:
             self.flush()
@@ -144,8 +150,8 @@ class Examples:
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
             yield [
-                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped)
-                for file, line, packed, reason, changes, dropped in zip(*columns, strict=True)
+                Kept(file, line, None if packed is None else unpack(packed), *about)
+                for file, line, packed, *about in zip(*columns, strict=True)
             ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 
 from luthier.data.decisions import Decisions, Gathered
 from luthier.data.examples import Example
-from luthier.data.ledger import Entry, Fate, LedgerWriter
+from luthier.data.ledger import Entry, Fate, LedgerWriter, Origin
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.splits import SPLITS
@@ -43,27 +43,67 @@ def tokenise(
     Returns:
         The rows that were too long and not cut, as `file:line reason`.
     """
-    total = len(rows.roles)
-    pieces = count(total)
     too_long: list[str] = []
-    first = 0
     with ExitStack() as stack:
         ledger = stack.enter_context(LedgerWriter(folder / LEDGER))
-        writers = [stack.enter_context(RecordsWriter(folder / f"{split}.arrow")) for split in SPLITS]
-        for batch in rows.examples.batches():
-            encoded = _encode(batch, first, decisions, encoder, renderer)
-            for row_id, row in enumerate(batch, start=first):
-                split = int(decisions.splits[row_id])
-                entry = _entry(row_id, row, rows.files[row.file], SPLITS[split], decisions)
-                for line, sequence in _lines(entry, encoded.get(row_id), pieces):
-                    ledger.write(line)
-                    if line.reason.startswith("too long"):
-                        too_long.append(f"{line.file}:{line.line} {line.reason}")
-                    if sequence is not None:
-                        writers[split].write(sequence)
-            first += len(batch)
-            progress(first, total)
+        writers = {split: stack.enter_context(RecordsWriter(folder / f"{split}.arrow")) for split in SPLITS}
+        for line, sequence in _whole_rows(_rows(rows, decisions, encoder, renderer, progress)):
+            ledger.write(line)
+            if line.reason.startswith("too long"):
+                too_long.append(f"{line.file}:{line.line} {line.reason}")
+            if sequence is not None:
+                writers[line.split].write(sequence)
     return too_long
+
+
+Lines = list[tuple[Entry, TokenSequence | None]]
+"""A row's lines in the ledger, each with what is trained of it."""
+
+
+def _rows(
+    rows: Gathered,
+    decisions: Decisions,
+    encoder: Encoder,
+    renderer: Renderer,
+    progress: Callable[[int, int], None],
+) -> Iterator[tuple[Kept, Lines]]:
+    """Every row with its lines, encoded batch by batch."""
+    total = len(rows.roles)
+    pieces = count(total)
+    first = 0
+    for batch in rows.examples.batches():
+        encoded = _encode(batch, first, decisions, encoder, renderer)
+        for row_id, row in enumerate(batch, start=first):
+            entry = _entry(row_id, row, rows.files[row.file], SPLITS[decisions.splits[row_id]], decisions)
+            yield row, list(_lines(entry, encoded.get(row_id), pieces))
+        first += len(batch)
+        progress(first, total)
+
+
+def _whole_rows(rows: Iterable[tuple[Kept, Lines]]) -> Iterator[tuple[Entry, TokenSequence | None]]:
+    """All lines in order; those of a row of several examples come when it is known what becomes of all of these."""
+    waiting: Lines = []
+    missing = 0
+    for row, lines in rows:
+        if row.parts:
+            waiting, missing = lines, row.parts
+        elif missing:
+            waiting += lines
+            missing -= 1
+            if not missing:
+                yield from _settled(waiting)
+        else:
+            yield from lines
+
+
+def _settled(lines: Lines) -> Lines:
+    """The line of a row of several examples in front of theirs: it is kept when one of them is."""
+    (holder, _), *others = lines
+    first = others[0][0]
+    holder = replace(holder, split=first.split)
+    if not any(line.fate == "kept" for line, _ in others):
+        holder = replace(holder, fate=first.fate, reason=f"none of its examples is kept: {first.reason}")
+    return [(holder, None), *others]
 
 
 def _encode(
@@ -97,10 +137,12 @@ def _encode_all(examples: Sequence[tuple[int, Example]], encoder: Encoder, rende
 
 
 def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) -> Entry:
-    """A raw row's line before it is encoded."""
+    """A row's line before it is encoded."""
     changes = "; ".join(filter(None, (row.changes, decisions.flags.get(row_id))))
     fate: Fate
-    if row.example is None:
+    if row.parts:
+        fate, reason, changes = "kept", "", f"holds {row.parts} examples"
+    elif row.example is None:
         fate, reason = ("dropped" if row.dropped else "quarantined"), row.reason
     elif row_id in decisions.quarantined:
         fate, reason = "quarantined", decisions.quarantined[row_id]
@@ -108,7 +150,8 @@ def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) 
         fate, reason = "dropped", decisions.dropped[row_id]
     else:
         fate, reason = "kept", ""
-    return Entry(row_id, "raw", file, row.line, split, fate, reason, changes)
+    origin: Origin = "raw" if row.parent_id is None else "part"
+    return Entry(row_id, origin, file, row.line, split, fate, reason, changes, row.parent_id)
 
 
 def _lines(

@@ -176,8 +176,8 @@ def _in_words(example: Example, renderer: Renderer) -> _Asked | Rejected:
         return Rejected("a conversation of several turns: an encoder-decoder reads one message and writes one")
     if conversation.tools:
         return Rejected("a conversation with tools: an encoder-decoder is not told of them")
-    text = example.text if isinstance(example, Labelled) else before[-1].content
-    return _Asked("\n".join(message.content for message in before), answer.content, text)
+    text = example.text if isinstance(example, Labelled) else before[-1].text
+    return _Asked("\n".join(message.text for message in before), answer.text, text)
 
 
 def _score_labels(

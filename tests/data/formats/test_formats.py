@@ -62,6 +62,50 @@ TYPICAL: dict[str, tuple[dict[str, Any], Any]] = {
         Preference((Message("user", "Up or down?"),), "Up.", "Down."),
     ),
     "phrasebank": ({"text": "Ask us @ the bank@neutral"}, Labelled("Ask us @ the bank", "neutral")),
+    "belle": (
+        {"instruction": "Human:Up?\nAssistant:Up.\nHuman:Sure?\nAssistant:", "output": "Yes."},
+        Conversation(
+            (
+                Message("user", "Up?"),
+                Message("assistant", "Up."),
+                Message("user", "Sure?"),
+                Message("assistant", "Yes."),
+            )
+        ),
+    ),
+    "fingpt": (
+        {"instruction": "Choose an answer from {up/down}.", "input": "Profit rose.", "output": "up"},
+        Conversation(
+            (
+                Message("user", "Instruction: Choose an answer from {up/down}.\nInput: Profit rose."),
+                Message("assistant", "up"),
+            )
+        ),
+    ),
+    "fingpt_forecaster": (
+        {"prompt": "Up or down?", "answer": "Up.", "period": "2024-01-07_2024-01-14", "label": "up", "symbol": "AAPL"},
+        Conversation(CHAT),
+    ),
+    "question_context": (
+        {"question": "Did it rise?", "context": ["Profit rose.", "Costs fell."], "answer": "Yes."},
+        Conversation((Message("user", "Profit rose.\n\nCosts fell.\n\nDid it rise?"), Message("assistant", "Yes."))),
+    ),
+    "choice": (
+        {"question": "1 + 1?", "options": ["1", "2", "3"], "answer": "B"},
+        Labelled("1 + 1?\nA. 1\nB. 2\nC. 3", "B"),
+    ),
+    "entity_labels": (
+        {"title": "Nokia gains on Ericsson", "decisions": {"Nokia": "up", "Ericsson": "down"}},
+        [Labelled("Nokia gains on Ericsson\nNokia", "up"), Labelled("Nokia gains on Ericsson\nEricsson", "down")],
+    ),
+    "table_text": (
+        {"table": [["", "2024"], ["Sales", "12"]], "questions": [{"question": "Sales?", "answer": 12}]},
+        [Conversation((Message("user", "|  | 2024 |\n| Sales | 12 |\n\nSales?"), Message("assistant", "12")))],
+    ),
+    "medquad": (
+        {"QAPairs": {"QAPair": {"Question": {"qtype": "direction", "text": "Up or down?"}, "Answer": "Up."}}},
+        [Conversation(CHAT)],
+    ),
 }
 
 
@@ -188,7 +232,8 @@ def test_chat_roles_tools_and_system() -> None:
     made = example("messages", {"messages": [{"role": "developer", "content": "Be brief"}, *TURNS], "tools": tools})
     assert made.messages[0] == Message("system", "Be brief")
     assert made.tools == tuple(tools)
-    called = [SHARED[0], {"from": "function_call", "value": "{}"}, {"from": "observation", "value": "3"}, SHARED[1]]
+    call = {"from": "function_call", "value": '{"name": "price", "arguments": {"of": "AAPL"}}'}
+    called = [SHARED[0], call, {"from": "observation", "value": "3"}, SHARED[1]]
     made = example("sharegpt", {"conversations": called, "system": "Be brief", "tools": json.dumps(tools)})
     assert [message.role for message in made.messages] == ["system", "user", "assistant", "tool", "assistant"]
     assert made.tools == tuple(tools)

@@ -25,12 +25,20 @@ class RowSet:
         signatures: of every row, by id.
         labels: int32, number of the classes that every row names by id, -1 for rows that name none.
         text: the text of a row, read from disk.
+        families: int64, for every row by id the row of the input that holds it; examples of one row, such as questions
+            about one table, have most of their text in common and are no duplicates of each other. None = every row
+            is its own.
     """
 
     rows: NDArray[np.int64]
     signatures: Signatures
     labels: NDArray[np.int32]
     text: Callable[[int], str]
+    families: NDArray[np.int64] | None = None
+
+    def related(self, row: int, other: int) -> bool:
+        """Whether two rows are examples of one row of the input."""
+        return self.families is not None and bool(self.families[row] == self.families[other])
 
 
 class DroppedRow(Exception):

@@ -44,7 +44,8 @@ class Deduplicate(CleaningStep):
                 rows.signatures, np.ascontiguousarray(rows.rows[~repeated]), self.options.near, rows.text
             )
         reasons = {row: _reason("exact duplicate", row, kept, rows) for row, kept in exact.items()}
-        return reasons | {row: _reason("near-duplicate", row, kept, rows) for row, kept in near.items()}
+        apart = {row: kept for row, kept in near.items() if not rows.related(row, kept)}
+        return reasons | {row: _reason("near-duplicate", row, kept, rows) for row, kept in apart.items()}
 
 
 def _reason(what: str, row: int, kept: int, rows: RowSet) -> str:

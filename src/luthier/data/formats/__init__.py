@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from luthier import registry
-from luthier.data.examples import Example, Row, UnreadableRow
+from luthier.data.examples import Example, Row, UnreadableRow, UnwritableExample
 from luthier.errors import DataError
+
+Part = Example | UnreadableRow
+"""One of several examples in a row, or the reason why it cannot be read."""
+
+_Kind = TypeVar("_Kind", bound=Example)
 
 
 class Format(Protocol):
@@ -34,13 +39,63 @@ class Format(Protocol):
         """
         ...
 
-    def example(self, row: Row) -> Example:
-        """The example in a row.
+    def example(self, row: Row) -> Example | Sequence[Part]:
+        """The example in a row, or the several that it holds, in order; see `examples_in`.
 
         Raises:
             UnreadableRow: a column is missing, empty or of a wrong type; the message says which.
         """
         ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A format that also writes: what `row` writes, `example` reads back."""
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """The row that holds an example.
+
+        Raises:
+            UnwritableExample: something of the example would be lost; the message says what.
+        """
+        ...
+
+
+def examples_in(form: Format, row: Row) -> list[Part]:
+    """All examples in a row: one in most formats. Where a row holds several, a broken one does not take the others.
+
+    Raises:
+        UnreadableRow: the row as a whole cannot be read.
+    """
+    made = form.example(row)
+    if not isinstance(made, Sequence):
+        return [made]
+    if not made:
+        raise UnreadableRow("the row holds no example")
+    return list(made)
+
+
+def parts_of(items: Sequence[Any], make: Callable[[int, Any], Example]) -> list[Part]:
+    """Several examples out of one row, made one by one from (1-based number, item)."""
+    parts: list[Part] = []
+    for number, item in enumerate(items, start=1):
+        try:
+            parts.append(make(number, item))
+        except UnreadableRow as error:
+            parts.append(error)
+    return parts
+
+
+def only(kind: type[_Kind], example: Example) -> _Kind:
+    """An example of the one kind that a format writes.
+
+    Raises:
+        UnwritableExample: it is of another kind.
+    """
+    if not isinstance(example, kind):
+        found, held = type(example).__name__.lower(), kind.__name__.lower()
+        raise UnwritableExample(f"a row of this format holds a {held}, this is a {found}")
+    return example
 
 
 def load_format(name: str, columns: Mapping[str, str]) -> Format:
@@ -108,8 +163,7 @@ def readable_share(form: Format, rows: Sequence[Row]) -> float:
     good = 0
     for row in rows:
         try:
-            form.example(row)
-            good += 1
+            good += any(not isinstance(part, UnreadableRow) for part in examples_in(form, row))
         except UnreadableRow:
             continue
     return good / len(rows) if good >= 0.4 * len(rows) > 0 else 0.0
@@ -130,6 +184,20 @@ def find_column(row: Row, columns: Mapping[str, str], role: str, names: Sequence
         if name in here:
             return here[name]
     raise UnreadableRow(f"missing column for {role} (such as {', '.join(names[:3])})")
+
+
+def find_optional(row: Row, columns: Mapping[str, str], role: str, names: Sequence[str]) -> dict[str, str]:
+    """{role: column}, or nothing where no column plays the role.
+
+    Raises:
+        UnreadableRow: the mapped column is missing.
+    """
+    try:
+        return {role: find_column(row, columns, role, names)}
+    except UnreadableRow:
+        if role in columns:
+            raise
+        return {}
 
 
 def text_in(value: Any, what: str, *, empty: bool = False) -> str:
@@ -165,6 +233,17 @@ def label_in(value: Any, what: str) -> str:
     if label.casefold() == "nan":
         raise UnreadableRow(f"{what} is NaN")
     return label
+
+
+def answer_in(value: Any, what: str) -> str:
+    """A free answer as text; any number is one.
+
+    Raises:
+        UnreadableRow: it is empty, NaN or no single value.
+    """
+    if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+        return str(value)
+    return label_in(value, what)
 
 
 def describe(value: Any) -> str:

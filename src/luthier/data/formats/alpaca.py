@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from luthier.data.examples import Conversation, Message, Row, UnreadableRow
+from luthier.data.examples import Conversation, Example, Message, Row, UnreadableRow
 from luthier.data.formats import find_column, readable_share, text_in
+from luthier.data.formats._chat import exchanges
 
 
 class Alpaca:
@@ -37,6 +38,14 @@ class Alpaca:
         asked = f"{instruction}\n{below}" if below else instruction
         messages += [Message("user", asked), Message("assistant", self._required(row, "output"))]
         return Conversation(tuple(messages))
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """The last question with its answer, those before it as history."""
+        system, pairs = exchanges(example)
+        *earlier, (asked, said) = pairs
+        row: dict[str, Any] = {"instruction": asked, "input": "", "output": said}
+        row |= {"system": system} if system else {}
+        return row | ({"history": [list(pair) for pair in earlier]} if earlier else {})
 
     def roles(self, row: Row) -> dict[str, str]:
         """Instruction and output, and the optional columns there are."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from luthier.data.examples import Example, Row
 from luthier.data.examples import Labelled as LabelledExample
-from luthier.data.examples import Row
-from luthier.data.formats import find_column, label_in, readable_share, text_in
+from luthier.data.formats import find_column, label_in, only, readable_share, text_in
 
 TEXT_NAMES = (
     "text", "sentence", "headline", "title", "review", "content", "tweet", "comment", "message", "news", "body",
@@ -30,6 +30,11 @@ class Labelled:
     def matches(self, rows: Sequence[Row]) -> float:
         """Fits when most rows have both columns."""
         return 0.8 * readable_share(self, rows)
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Text and label."""
+        labelled = only(LabelledExample, example)
+        return {"text": labelled.text, "label": labelled.label}
 
     def roles(self, row: Row) -> dict[str, str]:
         """The text's column and the label's."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from luthier.data.examples import Conversation, Row
+from luthier.data.examples import Conversation, Example, Row
 from luthier.data.formats import find_column, readable_share
-from luthier.data.formats._chat import MESSAGE_ROLES, conversation, read_tools, read_turns
+from luthier.data.formats._chat import MESSAGE_ROLES, as_conversation, conversation, read_tools, read_turns
 
 
 class Messages:
-    """A list of messages with role and content, and perhaps tools."""
+    """A list of messages with role and content or calls of functions, and perhaps tools."""
 
     columns: ClassVar[Mapping[str, str]] = {"messages": "the list of messages", "tools": "tool descriptions (optional)"}
 
@@ -28,6 +28,12 @@ class Messages:
         column = columns["messages"]
         messages = read_turns(row.values[column], column, "role", "content", MESSAGE_ROLES)
         return conversation(messages, read_tools(row.values.get(columns.get("tools", ""))))
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Every turn, and the tools when there are any."""
+        talk = as_conversation(example)
+        tools = {"tools": list(talk.tools)} if talk.tools else {}
+        return {"messages": [message.as_dict() for message in talk.messages]} | tools
 
     def roles(self, row: Row) -> dict[str, str]:
         """The list of messages, and the tools when there are any."""

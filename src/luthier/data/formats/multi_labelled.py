@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from luthier.data.examples import Example, Row
 from luthier.data.examples import MultiLabelled as MultiLabelledExample
-from luthier.data.examples import Row
-from luthier.data.formats import find_column, label_in, readable_share, text_in
+from luthier.data.formats import find_column, label_in, only, readable_share, text_in
 from luthier.data.formats.labelled import TEXT_NAMES
 
 LABELS_NAMES = ("labels", "topics", "categories", "emotions", "classes", "tags", "标签")
@@ -35,6 +35,11 @@ class MultiLabelled:
             values = {"labels": row.values.get(self.mapping["labels"])}
         found = next((values[name] for name in LABELS_NAMES if name in values), None)
         return isinstance(found, list) or bool(isinstance(found, str) and re.search(r"[|;]", found))
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Text and the list of labels."""
+        labelled = only(MultiLabelledExample, example)
+        return {"text": labelled.text, "labels": list(labelled.labels)}
 
     def roles(self, row: Row) -> dict[str, str]:
         """The text's column and that of the labels."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.examples import Pair as PairExample
-from luthier.data.examples import Row, UnreadableRow
-from luthier.data.formats import find_column, readable_share, text_in
+from luthier.data.formats import find_column, only, readable_share, text_in
 
 PAIRS = (
     ("source", "target"),
@@ -50,6 +50,11 @@ class Pair:
     def matches(self, rows: Sequence[Row]) -> float:
         """Fits when most rows have both."""
         return 0.8 * readable_share(self, rows)
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Both texts; `source` alone is also what people call where a row comes from."""
+        pair = only(PairExample, example)
+        return {"source_text": pair.source, "target_text": pair.target}
 
     def roles(self, row: Row) -> dict[str, str]:
         """The columns of source and target, or the fields of `translation`."""

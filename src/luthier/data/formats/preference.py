@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from luthier.data.examples import Message, Row, UnreadableRow
+from luthier.data.examples import Example, Message, Row, UnreadableRow
 from luthier.data.examples import Preference as PreferenceExample
-from luthier.data.formats import find_column, readable_share, text_in
-from luthier.data.formats._chat import MESSAGE_ROLES, SHAREGPT_ROLES, read_turns
+from luthier.data.formats import find_column, only, readable_share, text_in
+from luthier.data.formats._chat import MESSAGE_ROLES, SHAREGPT_ROLES, read_transcript, read_turns
 
 PROMPT_NAMES = (
     "prompt", "question", "instruction", "query", "conversations", "conversation", "messages", "input", "提示", "问题",
@@ -99,6 +99,12 @@ class Preference:
             raise UnreadableRow("the prompt ends with an answer")
         return PreferenceExample(tuple(prompt), chosen, rejected)
 
+    def row(self, example: Example) -> dict[str, Any]:
+        """Prompt and answers as turns, which nobody takes for a transcript."""
+        pair = only(PreferenceExample, example)
+        answers = {role: [{"role": "assistant", "content": getattr(pair, role)}] for role in ("chosen", "rejected")}
+        return {"prompt": [message.as_dict() for message in pair.messages], **answers}
+
     def _prompt(self, row: Row, roles: Mapping[str, str]) -> Turns:
         if "prompt" not in roles:
             raise UnreadableRow(f"missing column for prompt (such as {', '.join(PROMPT_NAMES[:3])})")
@@ -107,7 +113,7 @@ class Preference:
         if isinstance(value, list):
             return _turns(value, column)
         asked = text_in(value, f"column '{column}'")
-        if turns := _transcript(_OPENED.sub("", asked)):
+        if turns := read_transcript(_OPENED.sub("", asked), _SPEAKER):
             return turns
         below = text_in(row.values.get(roles.get("input", "")), "the input", empty=True)
         return [Message("user", f"{asked}\n{below}" if below else asked)]
@@ -115,7 +121,7 @@ class Preference:
 
 def _answer(value: Any, column: str) -> tuple[Turns, str]:
     """(the turns before it, none where it stands alone; the answer itself)."""
-    if isinstance(value, str) and (turns := _transcript(value)):
+    if isinstance(value, str) and (turns := read_transcript(value, _SPEAKER)):
         pass
     elif isinstance(value, dict | list):
         turns = _turns(value if isinstance(value, list) else [value], column)
@@ -123,7 +129,7 @@ def _answer(value: Any, column: str) -> tuple[Turns, str]:
         return [], text_in(value, f"column '{column}'")
     if turns[-1].role != "assistant":
         raise UnreadableRow(f"column '{column}' does not end with the assistant's turn")
-    return turns[:-1], turns[-1].content
+    return turns[:-1], turns[-1].text
 
 
 def _turns(value: list[Any], column: str) -> Turns:
@@ -131,19 +137,3 @@ def _turns(value: list[Any], column: str) -> Turns:
     shared = bool(value) and isinstance(value[0], dict) and "from" in value[0]
     keys = ("from", "value", SHAREGPT_ROLES) if shared else ("role", "content", MESSAGE_ROLES)
     return read_turns(value, column, *keys)
-
-
-def _transcript(text: str) -> Turns:
-    """Turns out of "Human: ... Assistant: ..." with an empty line between; none when it is no such transcript.
-
-    Raises:
-        UnreadableRow: a turn is empty.
-    """
-    parts = _SPEAKER.split(text.strip())
-    if parts[:2] != ["", "Human"]:
-        return []
-    said = zip(parts[1::2], parts[2::2], strict=True)
-    turns = [Message("user" if who == "Human" else "assistant", words.strip()) for who, words in said]
-    if not all(turn.content for turn in turns):
-        raise UnreadableRow("a turn of the conversation is empty")
-    return turns

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from luthier.data.examples import Conversation, Message, Row, UnreadableRow
+from luthier.data.examples import Conversation, Example, Message, Row, UnreadableRow, UnwritableExample
 from luthier.data.formats import find_column, readable_share, text_in
+from luthier.data.formats._chat import exchanges
 
 PAIRS = (
     ("prompt", "response"),
@@ -54,6 +55,15 @@ class PromptResponse:
         if texts.get("system"):
             messages.insert(0, Message("system", texts["system"]))
         return Conversation(tuple(messages))
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """One question and its answer."""
+        system, pairs = exchanges(example)
+        if system or len(pairs) != 1:
+            raise UnwritableExample(
+                "a system message has no place in this format" if system else "more than one question and answer"
+            )
+        return dict(zip(("prompt", "response"), pairs[0], strict=True))
 
     def roles(self, row: Row) -> dict[str, str]:
         """Prompt and response, and the system message when it is mapped."""

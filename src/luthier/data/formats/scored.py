@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from luthier.data.examples import Row, UnreadableRow
+from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.examples import Scored as ScoredExample
-from luthier.data.formats import describe, find_column, readable_share, text_in
+from luthier.data.formats import describe, find_column, only, readable_share, text_in
 from luthier.data.formats.labelled import TEXT_NAMES
 
 SCORE_NAMES = ("score", "sentiment_score", "rating", "value", "stars", "similarity", "分数", "得分", "评分")
@@ -25,6 +25,11 @@ class Scored:
     def matches(self, rows: Sequence[Row]) -> float:
         """Fits when most rows have both columns; a label beside them says more."""
         return 0.6 * readable_share(self, rows)
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Text and number."""
+        scored = only(ScoredExample, example)
+        return {"text": scored.text, "score": scored.score}
 
     def roles(self, row: Row) -> dict[str, str]:
         """The text's column and the number's."""

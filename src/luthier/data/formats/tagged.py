@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from luthier.data.examples import Row, TaggedWords, UnreadableRow
-from luthier.data.formats import describe, find_column, text_in
+from luthier.data.examples import Example, Row, TaggedWords, UnreadableRow
+from luthier.data.formats import describe, find_column, only, text_in
 
 WORDS_NAMES = ("words", "tokens", "词", "字")
 TAGS_NAMES = ("tags", "ner_tags", "labels", "pos_tags", "ner", "标签")
@@ -31,6 +31,11 @@ class Tagged:
         except UnreadableRow:
             return False
         return len(words) == len(tags) > 0
+
+    def row(self, example: Example) -> dict[str, Any]:
+        """Both as lists."""
+        tagged = only(TaggedWords, example)
+        return {"words": list(tagged.words), "tags": list(tagged.tags)}
 
     def roles(self, row: Row) -> dict[str, str]:
         """The words' column and that of the tags."""

@@ -1,0 +1,257 @@
+"""Rows from one format into another, and several files into one: streamed, written whole or not at all.
+
+Nothing is lost silently: an example that the new format has no room for is refused with the reason, and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from luthier import registry
+from luthier.config import SourceConfig
+from luthier.data.examples import (
+    BadRow,
+    Conversation,
+    Document,
+    Example,
+    Labelled,
+    MultiLabelled,
+    Pair,
+    Preference,
+    Row,
+    Scored,
+    TaggedWords,
+    UnreadableRow,
+    UnwritableExample,
+)
+from luthier.data.formats import Part, Writable, examples_in, load_format
+from luthier.data.intake import OpenSource
+from luthier.data.ledger import reason_class
+from luthier.errors import ConfigError, DataError
+from luthier.runs.files import replacing
+
+NATURAL: dict[type[Example], str] = {
+    Conversation: "messages",
+    Labelled: "labelled",
+    MultiLabelled: "multi_labelled",
+    Scored: "scored",
+    TaggedWords: "tagged",
+    Pair: "pair",
+    Preference: "preference",
+    Document: "text",
+}
+"""The format that holds each kind of example whole."""
+
+ORIGIN = "source"
+"""The column that says which file a merged row is from."""
+
+_FIRST = 10
+_EVERY = 1000
+
+
+@dataclass
+class Tally:
+    """What became of the examples of one source.
+
+    Attributes:
+        path: as the user wrote it.
+        format: the format it was read by; None when no row could be read.
+        read: its examples, readable or not; a row of several counts as so many.
+        written: those that stand in the new file.
+        unreadable: rows that cannot be read, by reason with numbers left out.
+        refused: examples that the new format has no room for, by reason likewise.
+        first: the first ten of both, as `file:line reason`.
+        repeated: written examples that say what an earlier one of this source says; they are written all the same.
+        shared: written examples that an earlier source says too, by that source.
+    """
+
+    path: str
+    format: str | None
+    read: int = 0
+    written: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    first: list[str] = field(default_factory=list)
+    repeated: int = 0
+    shared: Counter[str] = field(default_factory=Counter)
+
+    def lost(self, counter: Counter[str], row: Row | BadRow, reason: str) -> None:
+        """Counts an example that is not written."""
+        counter[reason_class(reason)] += 1
+        if len(self.first) < _FIRST:
+            self.first.append(f"{row.file}:{row.line} {reason}")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was written.
+
+    Attributes:
+        output: the new file.
+        format: its format.
+        tallies: one a source, in order.
+        notes: what was detected, as sentences to say aloud.
+    """
+
+    output: Path
+    format: str
+    tallies: list[Tally]
+    notes: list[str]
+
+    @property
+    def written(self) -> int:
+        """Rows of the new file."""
+        return sum(tally.written for tally in self.tallies)
+
+
+def convert(source: SourceConfig, to: str, output: Path, progress: Callable[[int], None]) -> Exchange:
+    """Writes the examples of a source as rows of another format, JSON Lines.
+
+    Args:
+        source: what is read.
+        to: the format that is written.
+        output: the new file.
+        progress: told how many rows were read.
+
+    Raises:
+        ConfigError: no row can be written in that format, or the output is what is read.
+        DataError: the source cannot be read, or none of its examples has room in the format.
+    """
+    notes: list[str] = []
+    writer = _writer(to)
+    _check_output(output, [source])
+    opened = OpenSource.open(source, notes.append)
+    tally = Tally(source.path, opened.name)
+    with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
+        for _, row in _rewritten(opened, writer, tally, progress):
+            file.write(_line(row))
+        return _checked(Exchange(output, to, [tally], notes))
+
+
+def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progress: Callable[[int], None]) -> Exchange:
+    """Writes the examples of several sources into one file of one format, each with the source it is from.
+
+    Args:
+        sources: what is read, in order.
+        to: the format that is written; None = the one that holds all their kinds.
+        output: the new file, JSON Lines.
+        progress: told how many rows were read.
+
+    Raises:
+        ConfigError: no row can be written in that format, or no format holds all of them.
+        DataError: a source cannot be read, or nothing has room in the format.
+    """
+    notes: list[str] = []
+    _check_output(output, sources)
+    opened = [OpenSource.open(source, notes.append) for source in sources]
+    to = to or _natural([(source.path, each) for source, each in zip(sources, opened, strict=True)])
+    writer = _writer(to)
+    tallies = [Tally(source.path, each.name) for source, each in zip(sources, opened, strict=True)]
+    said: dict[int, int] = {}  # the hash of a text and the first source that has it: about 100 MB for a million rows
+    with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
+        for place, (tally, each) in enumerate(zip(tallies, opened, strict=True)):
+            before = sum(earlier.read for earlier in tallies[:place])
+            for example, row in _rewritten(each, writer, tally, lambda done, before=before: progress(before + done)):
+                file.write(_line({**row, ORIGIN: tally.path}))
+                key = _key(example)
+                if (first := said.get(key)) is None:
+                    said[key] = place
+                elif first == place:
+                    tally.repeated += 1
+                else:
+                    tally.shared[tallies[first].path] += 1
+        return _checked(Exchange(output, to, tallies, notes))
+
+
+def writable() -> list[str]:
+    """The names of all formats that can be written."""
+    return [name for name in registry.names("format") if isinstance(load_format(name, {}), Writable)]
+
+
+def _writer(name: str) -> Writable:
+    form = load_format(name, {})
+    if not isinstance(form, Writable):
+        raise ConfigError(f"the format {name} can only be read", expected=f"one of {', '.join(writable())}")
+    return form
+
+
+def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:
+    read = [source.path for source in sources if Path(source.path).resolve() == output.resolve()]
+    if read:
+        raise ConfigError(f"'{output}' is read: it cannot be written at the same time", hint="give another name")
+
+
+def _rewritten(
+    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None]
+) -> Iterator[tuple[Example, dict[str, Any]]]:
+    """Every example that the new format has room for, with its row; the others are counted."""
+    for row in opened.rows():
+        for part in _parts(opened, row):
+            tally.read += 1
+            if isinstance(part, UnreadableRow):
+                tally.lost(tally.unreadable, row, str(part))
+                continue
+            try:
+                written = writer.row(part)
+            except UnwritableExample as error:
+                tally.lost(tally.refused, row, str(error))
+                continue
+            tally.written += 1
+            yield part, written
+        if tally.read % _EVERY == 0:
+            progress(tally.read)
+    progress(tally.read)
+
+
+def _parts(opened: OpenSource, row: Row | BadRow) -> Sequence[Part]:
+    if isinstance(row, BadRow):
+        return [UnreadableRow(row.reason)]
+    if opened.format is None:
+        return [UnreadableRow("no format could be told from the first rows")]
+    try:
+        return examples_in(opened.format, row)
+    except UnreadableRow as error:
+        return [error]
+
+
+def _natural(sources: Sequence[tuple[str, OpenSource]]) -> str:
+    """The format that holds whole what the first examples of all sources are."""
+    kinds = {path: kind for path, opened in sources if (kind := _first_kind(opened))}
+    found = set(kinds.values())
+    if len(found) == 1:
+        return NATURAL[found.pop()]
+    if found and found <= {Conversation, Labelled, Pair}:
+        return NATURAL[Conversation]
+    seen = ", ".join(f"{path}: {kind.__name__.lower()}" for path, kind in kinds.items()) or "no row could be read"
+    raise ConfigError(
+        "no format holds all of these rows", where=seen, hint="merge files of one kind, or say which format with --to"
+    )
+
+
+def _first_kind(opened: OpenSource) -> type[Example] | None:
+    parts = (part for row in opened.rows() for part in _parts(opened, row))
+    return next((type(part) for part in parts if not isinstance(part, UnreadableRow)), None)
+
+
+def _key(example: Example) -> int:
+    """Equal for examples that say the same but for spacing."""
+    said = " ".join(example.comparable.split()).encode()
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+
+
+def _checked(made: Exchange) -> Exchange:
+    """Refuses an empty result: an empty file would look like a success."""
+    if made.written:
+        return made
+    listed = "\n".join(f"- {line}" for tally in made.tallies for line in tally.first)
+    raise DataError(f"nothing can be written as {made.format}. The first rows:\n{listed}", hint="try another format")
