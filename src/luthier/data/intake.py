@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
@@ -22,6 +22,9 @@ Say = Callable[[str], None]
 SAMPLE = 50
 """Rows of a file that its format is guessed from."""
 
+ORIGIN_COLUMN = "luthier_origin"
+"""A column in which files of generated rows say so, whatever their format."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -37,6 +40,8 @@ class Taken:
         dropped: whether a cleaning step dropped it (readable, but not wanted).
         changes: what cleaning steps changed in it.
         key: what it is split by: a group's name or a time; None for other splits.
+        source: place of its source among those of its role.
+        generated: whether its file says that a model wrote it.
     """
 
     row_id: int
@@ -48,6 +53,8 @@ class Taken:
     dropped: bool = False
     changes: str = ""
     key: str | float | None = None
+    source: int = 0
+    generated: bool = False
 
 
 def load_steps(config: DataConfig) -> list[CleaningStep]:
@@ -72,11 +79,15 @@ def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterato
     """
     steps = load_steps(config.data)
     row_id = 0
+    places: Counter[str] = Counter()
     for role, source in sources_of(config.data):
         opened = OpenSource.open(source, say)
         for row in opened.rows():
-            yield _take(row_id, role, row, opened.format, steps, config.data)
+            taken = _take(row_id, role, row, opened.format, steps, config.data)
+            generated = isinstance(row, Row) and row.values.get(ORIGIN_COLUMN) == "generated"
+            yield replace(taken, source=places[role], generated=generated)
             row_id += 1
+        places[role] += 1
 
 
 @dataclass(frozen=True)

@@ -12,29 +12,38 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from luthier.config import RunConfig
+from luthier.data.augmenting import augment
 from luthier.data.decisions import decide, gather
+from luthier.data.examples import Example
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
-from luthier.data.store import Records
+from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told (phase, rows done, rows in all or None)."""
 
+AUGMENTED = "augmented.arrow"
+"""The new rows of a preparation, as examples; there is none without data.augment."""
+
 _FIRST = 10
+_WEIGHTS = {"__all__": {"weight"}}
+_DRAWN: Any = {"balance": True, "pack": True, "train": _WEIGHTS, "validation": _WEIGHTS, "test": _WEIGHTS}
+"""Keys that act when training draws rows, and change nothing about them."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,14 @@ class Prepared:
             notes=about["notes"],
             digest=about["digest"],
         )
+
+    def augmented(self, row_id: int) -> Example | None:
+        """The example of a row that was made of another one; None when there is no such row."""
+        path, place = self.folder / AUGMENTED, row_id - self.summary.rows_in
+        if place < 0 or not path.is_file():
+            return None
+        made = Examples(path)
+        return made[place].example if place < len(made) else None
 
     @classmethod
     def cached(cls, cache: Path, digest: str) -> Prepared | None:
@@ -131,7 +148,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     parts = {
         "version": DATA_VERSION,
         "files": [(file.name, _file_digest(file.path)) for file in files],
-        "data": config.data.model_dump(mode="json", exclude={"balance", "pack"}),
+        "data": config.data.model_dump(mode="json", exclude=_DRAWN),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
         "template": template,
@@ -155,10 +172,12 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     progress("comparing", 0, None)
     decisions = decide(rows, config.data)
     progress("comparing", len(rows.roles), len(rows.roles))
+    examples = rows.examples
+    if config.data.augment:
+        examples = augment(rows, decisions, config.data, (aside, folder / AUGMENTED), progress)
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
-    too_long = tokenise(
-        rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)
-    )
+    say = partial(progress, "tokenising")
+    too_long = tokenise(examples, rows.files, decisions, encoder, renderer, folder, say)
     aside.unlink()
     if too_long and config.data.too_long == "fail":
         raise DataError(

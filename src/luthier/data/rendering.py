@@ -95,7 +95,8 @@ class Renderer:
         return Conversation(tuple(messages), example.tools if isinstance(example, Conversation) else ())
 
     def _question_and_answer(self, example: Labelled) -> tuple[Message, Message]:
-        asked = (self.instruction or "").replace("{labels}", ", ".join(self.labels))
+        instruction = self.instruction if example.instruction is None else example.instruction
+        asked = (instruction or "").replace("{labels}", ", ".join(self.labels))
         question = f"{asked}\n{example.text}" if asked else example.text
         return Message("user", question), Message("assistant", example.label)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.examples import Example, Message
+from luthier.data.ledger import Origin
 from luthier.data.records import TokenSequence
 
 _BATCH = 1000
@@ -32,7 +33,10 @@ class Kept:
         example: None when it could not be read or was dropped.
         reason: why, empty for kept rows.
         changes: what was repaired in it.
-        dropped: whether a cleaning step dropped it.
+        dropped: whether it is readable but not wanted.
+        origin: raw, generated (by a model, as its file says) or augmented.
+        parent: the row it was made from, None for rows of files.
+        source: place of its source among those of its split in the configuration.
     """
 
     file: int
@@ -41,6 +45,9 @@ class Kept:
     reason: str = ""
     changes: str = ""
     dropped: bool = False
+    origin: Origin = "raw"
+    parent: int | None = None
+    source: int = 0
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -110,14 +117,16 @@ class ExampleWriter(_ArrowWriter):
         import pyarrow as pa
 
         fields = [("file", pa.int32()), ("line", pa.int64()), ("example", pa.large_string()), ("reason", pa.string())]
-        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_())]))
-        self._waiting: list[tuple[int, int, str | None, str, str, bool]] = []
+        made = [("origin", pa.string()), ("parent", pa.int64()), ("source", pa.int16())]
+        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_()), *made]))
+        self._waiting: list[tuple[Any, ...]] = []
         self._characters = 0
 
     def write(self, row: Kept) -> None:
         """Adds a row."""
         packed = None if row.example is None else pack(row.example)
-        self._waiting.append((row.file, row.line, packed, row.reason, row.changes, row.dropped))
+        made = (row.origin, row.parent, row.source)
+        self._waiting.append((row.file, row.line, packed, row.reason, row.changes, row.dropped, *made))
         self._characters += len(packed or "")
         if len(self._waiting) >= _BATCH or self._characters >= _BATCH_CHARACTERS:
             self.flush()
@@ -130,23 +139,32 @@ class ExampleWriter(_ArrowWriter):
 
 
 class Examples:
-    """Rows kept aside, memory-mapped."""
+    """Rows kept aside in one file or several, memory-mapped."""
 
-    def __init__(self, path: Path) -> None:
-        self._table = _open(path)
+    def __init__(self, *paths: Path) -> None:
+        import pyarrow as pa
+
+        self._table = pa.concat_tables([_open(path) for path in paths])
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
 
     def example(self, row_id: int) -> Example:
         """One row that was kept."""
         return unpack(self._table.column("example")[row_id].as_py())
 
+    def __getitem__(self, row_id: int) -> Kept:
+        return _kept(*(column[row_id].as_py() for column in self._table.columns))
+
     def batches(self) -> Iterator[list[Kept]]:
         """All rows in order, about a thousand at a time."""
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
-            yield [
-                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped)
-                for file, line, packed, reason, changes, dropped in zip(*columns, strict=True)
-            ]
+            yield [_kept(*values) for values in zip(*columns, strict=True)]
+
+
+def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:
+    return Kept(file, line, None if packed is None else unpack(packed), *others)
 
 
 class RecordsWriter(_ArrowWriter):
@@ -167,6 +185,7 @@ class RecordsWriter(_ArrowWriter):
                     ("label", pa.string()),
                     ("truncated", pa.int32()),
                     ("rejected", pa.list_(pa.int32())),
+                    ("source", pa.int16()),
                 ]
             ),
         )
@@ -229,6 +248,11 @@ class Records(Sequence[TokenSequence]):
     def row_ids(self) -> NDArray[np.int64]:
         """The ledger's ids of every sequence."""
         return self._numbers("row_id")
+
+    @cached_property
+    def sources(self) -> NDArray[np.int16]:
+        """The place of every sequence's source among the training sources."""
+        return self._numbers("source")
 
     @cached_property
     def labels(self) -> list[str | None]:

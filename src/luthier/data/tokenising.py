@@ -9,13 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from luthier.data.decisions import Decisions, Gathered
+from luthier.data.decisions import Decisions
 from luthier.data.examples import Example
 from luthier.data.ledger import Entry, Fate, LedgerWriter
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.splits import SPLITS
-from luthier.data.store import Kept, RecordsWriter
+from luthier.data.store import Examples, Kept, RecordsWriter
 
 LEDGER = "ledger.parquet"
 
@@ -31,7 +31,8 @@ class Encoder(Protocol):
 
 
 def tokenise(
-    rows: Gathered,
+    examples: Examples,
+    files: Sequence[str],
     decisions: Decisions,
     encoder: Encoder,
     renderer: Renderer,
@@ -40,27 +41,36 @@ def tokenise(
 ) -> list[str]:
     """Writes SPLIT.arrow and ledger.parquet into a folder, batch by batch.
 
+    Args:
+        examples: all rows.
+        files: names of the files, by number.
+        decisions: what becomes of each row.
+        encoder: the task.
+        renderer: the run's renderer.
+        folder: where to write.
+        progress: told (rows done, rows in all).
+
     Returns:
         The rows that were too long and not cut, as `file:line reason`.
     """
-    total = len(rows.roles)
+    total = len(examples)
     pieces = count(total)
     too_long: list[str] = []
     first = 0
     with ExitStack() as stack:
         ledger = stack.enter_context(LedgerWriter(folder / LEDGER))
         writers = [stack.enter_context(RecordsWriter(folder / f"{split}.arrow")) for split in SPLITS]
-        for batch in rows.examples.batches():
+        for batch in examples.batches():
             encoded = _encode(batch, first, decisions, encoder, renderer)
             for row_id, row in enumerate(batch, start=first):
                 split = int(decisions.splits[row_id])
-                entry = _entry(row_id, row, rows.files[row.file], SPLITS[split], decisions)
+                entry = _entry(row_id, row, files[row.file], SPLITS[split], decisions)
                 for line, sequence in _lines(entry, encoded.get(row_id), pieces):
                     ledger.write(line)
                     if line.reason.startswith("too long"):
                         too_long.append(f"{line.file}:{line.line} {line.reason}")
                     if sequence is not None:
-                        writers[split].write(sequence)
+                        writers[split].write(replace(sequence, source=row.source))
             first += len(batch)
             progress(first, total)
     return too_long
@@ -97,7 +107,7 @@ def _encode_all(examples: Sequence[tuple[int, Example]], encoder: Encoder, rende
 
 
 def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) -> Entry:
-    """A raw row's line before it is encoded."""
+    """A row's line before it is encoded."""
     changes = "; ".join(filter(None, (row.changes, decisions.flags.get(row_id))))
     fate: Fate
     if row.example is None:
@@ -108,7 +118,7 @@ def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) 
         fate, reason = "dropped", decisions.dropped[row_id]
     else:
         fate, reason = "kept", ""
-    return Entry(row_id, "raw", file, row.line, split, fate, reason, changes)
+    return Entry(row_id, row.origin, file, row.line, split, fate, reason, changes, row.parent)
 
 
 def _lines(
