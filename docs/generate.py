@@ -31,6 +31,7 @@ OWNERS = {
     "task": "`task`",
     "method": "`method`",
     "cleaning": "`data.clean`, a list",
+    "augmentation": "`data.augment`, a list",
     "optimizer": "`training.optimizer`",
     "schedule": "`training.schedule`",
 }

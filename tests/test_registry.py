@@ -29,7 +29,7 @@ def test_every_plugins_options(kind, name):
     assert undescribed == []
 
 
-@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning"])
+@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning", "augmentation"])
 def test_plugins_of_a_configuration_have_options(kind):
     assert registry.names(kind)
     assert all(hasattr(registry.load(kind, name), "Options") for name in registry.names(kind))

@@ -207,13 +207,7 @@ def _write(config: Any, folder: Path, about: dict[str, Any]) -> None:
     materials = Materials.gather(config)
     _write_test(materials, folder / "test.jsonl")
     train, training = materials.prepared.train, config.training
-    order = Order(
-        train.lengths,
-        train.labels,
-        batch_size=training.batch_size,
-        balance=config.data.balance,
-        seed=training.seed,
-    )
+    order = Order.for_run(config, train)
     labels = materials.renderer.labels
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
         for step in range(1, about["steps"] + 1):

@@ -41,7 +41,9 @@ from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Report, Session
 
 if TYPE_CHECKING:
+    from luthier.data.endpoint import Endpoint
     from luthier.data.exchange import Exchange
+    from luthier.data.generation import Budget, Generated, Wishes
     from luthier.diagnosis import Diagnosis
     from luthier.export import Exported
     from luthier.importing import Imported
@@ -62,6 +64,7 @@ __all__ = [
     "evaluate",
     "export",
     "forecast",
+    "generate",
     "import_config",
     "inspect",
     "merge",
@@ -431,6 +434,42 @@ def import_config(path: str | Path) -> Imported:
     from luthier.importing import import_file
 
     return import_file(Path(path))
+
+
+def generate(
+    seeds: Config,
+    endpoint: Endpoint,
+    out: str | Path,
+    wishes: Wishes,
+    budget: Budget | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Report | None = None,
+) -> Generated:
+    """Instruction rows that a model writes from examples; goes on where an earlier call ended.
+
+    Args:
+        seeds: a configuration (only rows of its training split are shown to the model), or a file or folder of rows.
+        endpoint: the model.
+        out: the file of accepted rows; those refused, and the journal, stand beside it.
+        wishes: what is wanted.
+        budget: what it may cost in all.
+        overrides: `key.path=value`, where seeds are a configuration file.
+        progress: told (phase, rows accepted, rows wanted).
+
+    Raises:
+        ConfigError: `out` is another file, or the endpoint refuses the requests.
+        DataError: the seeds cannot be read.
+    """
+    from luthier.data import generation
+
+    if isinstance(seeds, RunConfig) or Path(seeds).suffix in (".yaml", ".yml"):
+        settings = read_config(seeds, overrides)
+    else:  # every row of a file is a seed
+        data = {"train": str(seeds), "clean": [], "split": {"test": 0, "validation": 0}, "tolerance": 1}
+        settings = RunConfig.model_validate({"model": {"base": "none"}, "data": data})
+    say = progress or (lambda phase, done, total: None)
+    return generation.generate(settings, endpoint, Path(out), wishes, budget or generation.Budget(), say)
 
 
 def report(run: Run | str | Path) -> Path:

@@ -22,6 +22,7 @@ from luthier.errors import ConfigError
 PACKAGES: dict[str, str] = {
     "format": "luthier.data.formats",
     "cleaning": "luthier.data.cleaning",
+    "augmentation": "luthier.data.augmentation",
     "task": "luthier.tasks",
     "method": "luthier.methods",
     "metric": "luthier.evaluation.metrics",

@@ -56,6 +56,7 @@ def test_the_summary_counts_every_raw_row_once(path: Path) -> None:
         supervised={"train": 49, "test": 3},
         longest=40,
         over_length=3,
+        origins={"split": 2},
     )
     assert summary.rows_in == summary.kept + sum(count for _, _, count in summary.reasons)
     assert summary.over_length_share == 3 / 8

@@ -101,7 +101,7 @@ def test_a_class_that_is_never_predicted(sickroom):
     sickroom.answer(lambda number, label: "flat" if label == "up" else label)
     finding = sickroom.only("missed_class")
     assert "'up' (30 rows)" in finding.seen
-    assert accepted(sickroom, finding).data.balance == "oversample"
+    assert accepted(sickroom, finding).data.balance.how == "oversample"
 
 
 def test_answers_that_never_stop(sickroom):

@@ -6,14 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from luthier.training.mixing import Group, Mix
 from luthier.training.order import Order, best_fit, cheapest_batches, micro_batches
 
 
 def order(count: int = 50, **options) -> Order:
-    lengths = np.arange(5, 5 + count)
-    settings = {"batch_size": 8, "balance": "none", "seed": 1} | options
-    labels = settings.pop("labels", None)
-    return Order(lengths, labels, **settings)
+    return Order(np.arange(5, 5 + count), **{"batch_size": 8, "seed": 1} | options)
 
 
 def test_every_row_once_an_epoch():
@@ -59,19 +57,21 @@ def test_auto_micro_batches_stay_within_the_tokens():
     assert {len(part) for part in micro_batches([600] * 16, "auto")} <= {3, 1}
 
 
-def test_oversampling_makes_labels_equally_many():
-    labels = ["a"] * 30 + ["b"] * 7 + ["c"] * 3
-    made = Order([10] * 40, labels, batch_size=9, balance="oversample", seed=0)
-    rows = [row for step in range(1, made.steps_per_epoch + 1) for row in made.rows(step)]
-    assert Counter(labels[row] for row in rows) == {"a": 30, "b": 30, "c": 30}
-    assert set(rows) == set(range(40)), "every row is still seen"
-
-
-def test_weighted_draws_labels_equally_often():
-    labels = ["a"] * 900 + ["b"] * 100
-    made = Order([10] * 1000, labels, batch_size=100, balance="weighted", seed=0)
-    counts = Counter(labels[row] for step in range(1, 11) for row in made.rows(step))
-    assert 400 < counts["b"] < 600
+def test_a_mix_decides_how_often_rows_are_seen():
+    groups = [Group("a", np.arange(30), 1.0), Group("b", np.arange(30, 40), 2.5)]
+    made = order(40, batch_size=9, mix=Mix(groups))
+    assert made.steps_per_epoch == 7, "55 rows"
+    for epoch in range(2):
+        rows = [row for step in range(1, 8) for row in made.rows(7 * epoch + step)]
+        assert Counter(row < 30 for row in rows) == {True: 30, False: 25}
+    assert order(40, batch_size=9, mix=Mix(groups)).rows(12) == made.rows(12), "any step, from its number alone"
+    assert made.rows(1) != made.rows(8)
+    assert made.rows_seen(14) == 110
+    assert [share.to_dict() for share in made.shares(14)] == [
+        {"name": "a", "rows": 30, "repeats": 1.0, "epochs": 2.0},
+        {"name": "b", "rows": 10, "repeats": 2.5, "epochs": 5.0},
+    ]
+    assert order().shares(14) == [], "every row once an epoch"
 
 
 def test_steps_of_part_epochs_and_limits():
@@ -95,7 +95,7 @@ def test_rows_are_packed_whole_and_nearly_full():
 
 def test_steps_count_full_rows():
     lengths = [100] * 10 + [50] * 20 + [200] * 3
-    made = Order(lengths, None, batch_size=2, balance="none", seed=0, pack=200)
+    made = Order(lengths, batch_size=2, seed=0, pack=200)
     assert made.steps_per_epoch == 7, "2600 tokens fill 13 rows"
     for epoch in range(2):
         steps = [made.rows(epoch * 7 + step) for step in range(1, 8)]
@@ -104,4 +104,4 @@ def test_steps_count_full_rows():
     assert made.rows(1) != made.rows(8), "every epoch has an order of its own"
     assert made.rows_seen(14) == 66
     assert made.notes == ["data.pack: 33 training rows fill 13 rows of 200 tokens to 100%"]
-    assert Order(lengths, None, batch_size=2, balance="none", seed=0).notes == []
+    assert Order(lengths, batch_size=2, seed=0).notes == []

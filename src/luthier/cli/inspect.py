@@ -40,6 +40,10 @@ def show(found: Any, console: Console, *, ids: bool) -> None:
     entry = found.ledger
     reason = f" ({entry.reason})" if entry.reason else ""
     console.print(f"row {entry.row_id}  {entry.file}:{entry.line}  {entry.fate}{reason}  split: {entry.split or '-'}")
+    if entry.origin != "raw":
+        console.print(
+            f"origin: {entry.origin}" + (f", made of row {entry.parent_id}" if entry.parent_id is not None else "")
+        )
     if entry.changes:
         console.print(f"changes: {entry.changes}")
     if found.rejected and found.rejected != entry.reason:

@@ -45,6 +45,7 @@ def command(
 def show(plan: Mapping[str, Any], console: Console) -> None:
     """The plan as tables for people."""
     from luthier.cli.progress import format_seconds
+    from luthier.reporting.tables import mix_table
 
     splits = table("split", ">rows", ">tokens", title=f"{plan['name']}: {plan['task']}, {plan['method']}")
     for name, rows in plan["rows"].items():
@@ -52,6 +53,8 @@ def show(plan: Mapping[str, Any], console: Console) -> None:
     console.print(splits)
     if plan["labels"]:
         console.print("labels: " + ", ".join(f"{label} {count}" for label, count in plan["labels"].items()))
+    if plan["mix"]:
+        console.print(mix_table(plan["mix"]))
     share = plan["trainable"] / plan["parameters"]
     rows, tokens = plan["longest_micro_batch"]
     facts = {

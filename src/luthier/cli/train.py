@@ -42,10 +42,12 @@ def show(run: Any, console: Console) -> None:
     """Scores, where everything lies, and what to do next."""
     from luthier.cli.evaluate import show_scores
     from luthier.data.ledger import summarise
-    from luthier.reporting.tables import ledger_tables
+    from luthier.reporting.tables import ledger_tables, mix_table
 
     for table in ledger_tables(summarise(run.ledger_file)):
         console.print(table)
+    if mix := run.record.get("mix"):
+        console.print(mix_table(mix))
     show_scores(run, console)
     here = Path.cwd()
     folder = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path

@@ -2,6 +2,7 @@
 
 from luthier.config.loading import load_config, parse_config, parse_source
 from luthier.config.run import (
+    BalanceConfig,
     CheckpointConfig,
     DataConfig,
     EarlyStoppingConfig,
@@ -16,6 +17,7 @@ from luthier.config.run import (
 from luthier.shares import share_to_steps
 
 __all__ = [
+    "BalanceConfig",
     "CheckpointConfig",
     "DataConfig",
     "EarlyStoppingConfig",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     OptimizerOptions = Options
     ScheduleOptions = Options
     CleaningOptions = Options
+    AugmentationOptions = Options
     MetricName = str
     FormatName = str
 else:
@@ -34,6 +35,7 @@ else:
     OptimizerOptions = plugin_field("optimizer", default=DEFAULTS["optimizer"])
     ScheduleOptions = plugin_field("schedule", default=DEFAULTS["schedule"])
     CleaningOptions = plugin_field("cleaning")
+    AugmentationOptions = plugin_field("augmentation")
     MetricName = plugin_name("metric")
     FormatName = plugin_name("format", also="auto")
 
@@ -118,6 +120,12 @@ class SourceConfig(Part):
     )
     subset: str | None = Field(None, description="Configuration of a data set of the hub; null = its default.")
     split: str | None = Field(None, description="Split of a data set of the hub; null = train.")
+    weight: float = Field(
+        1.0,
+        gt=0,
+        description="How often the source's rows are drawn, of a training source: 2 = twice an epoch, 0.5 = every "
+        "other row. With balance by source, its share beside the other sources.",
+    )
 
     @model_validator(mode="after")
     def _only_where_it_means_something(self) -> SourceConfig:
@@ -138,6 +146,41 @@ class SplitConfig(Part):
         "time:COLUMN (the latest rows are the test).",
     )
     seed: int = Field(42, description="Seed of the split.")
+
+
+class BalanceConfig(Part):
+    """How often rows are seen: groups share an epoch by their sizes to the power of 1/temperature."""
+
+    by: Literal["label", "source"] = Field("label", description="What the groups are: labels, or training sources.")
+    how: Literal["oversample", "weighted"] = Field(
+        "oversample",
+        description="oversample (an epoch has every row, and rows of rare groups several times) | weighted (an epoch "
+        "has as many rows as there are: those of common groups are not all in it).",
+    )
+    temperature: float | None = Field(
+        None,
+        ge=1,
+        description="A group of n rows gets a share of n^(1/temperature): 1 = as they are, 2 = by square roots, "
+        "null = all groups equally often (https://arxiv.org/abs/1907.05019).",
+    )
+    cap: float | None = Field(
+        None, ge=1, description="No row is seen more often than this in an epoch; null = no limit."
+    )
+
+
+def _as_balance(value: Any) -> Any:
+    if value == "none":
+        return None
+    return {"how": value} if isinstance(value, str) else value
+
+
+Balance = Annotated[
+    BalanceConfig | None,
+    BeforeValidator(
+        _as_balance, json_schema_input_type=Literal["none", "oversample", "weighted"] | BalanceConfig | None
+    ),
+]
+"""none, oversample, weighted, or {how: ..., by: ..., temperature: ..., cap: ...}."""
 
 
 def _as_sources(value: Any) -> Any:
@@ -198,16 +241,25 @@ class DataConfig(Part):
         description="Fill rows of max_length with whole documents: training.batch_size then counts full rows. The "
         "documents in a row do not see each other.",
     )
-    balance: Literal["none", "oversample", "weighted"] = Field(
-        "none", description="none | oversample (repeat rows of rare labels) | weighted (draw labels equally often)."
+    augment: list[AugmentationOptions] = Field(
+        default_factory=list, description="Ways of making new training rows from those there are."
+    )
+    balance: Balance = Field(
+        None,
+        description="none | oversample (rows of rare labels are repeated) | weighted (an epoch of the same size, all "
+        "labels equally often), or its keys.",
     )
 
     @model_validator(mode="after")
     def _fits_together(self) -> DataConfig:
         if self.overlap > self.max_length // 2:
             raise ValueError(f"overlap must be at most half of max_length, which is {self.max_length}")
-        if self.pack and self.balance != "none":
+        if self.pack and self.balance is not None:
             raise ValueError("pack and balance do not go together: a packed row has no label")
+        if self.pack and any(source.weight != 1 for source in self.train):
+            raise ValueError("pack and weights do not go together: a packed row may come from several sources")
+        if any(source.weight != 1 for source in (*self.validation, *self.test)):
+            raise ValueError("weight is for training sources: every row of the others is asked once")
         return self
 
 

@@ -38,6 +38,7 @@ class Gathered:
         combinations: the classes that rows name together, by number; one class where rows have one label.
         keys: float64, group number or time of a row.
         readable: whether a row has an example.
+        generated: whether a model wrote a row.
         signatures: to compare texts by.
         quarantined: how many rows could not be read.
         first_bad: the first ten of them, as `file:line reason`.
@@ -52,6 +53,7 @@ class Gathered:
     combinations: list[tuple[str, ...]]
     keys: NDArray[np.float64]
     readable: NDArray[np.bool_]
+    generated: NDArray[np.bool_]
     signatures: Signatures
     quarantined: int
     first_bad: list[str]
@@ -100,15 +102,16 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
     files: dict[str, int] = {}
     combinations: dict[tuple[str, ...], int] = {}
     groups: dict[str, int] = {}
-    roles, labels, keys, readable, families = array("b"), array("i"), array("d"), array("b"), array("q")
+    roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
+    families, generated = array("q"), array("b")
     first_bad: list[str] = []
     quarantined = characters = holders = 0
     signer, texts = Signer(), list[str]()
     with ExampleWriter(path) as writer:
         for row in taken:
             file = files.setdefault(row.file, len(files))
-            about = (row.reason, row.changes, row.dropped, row.parts, row.parent_id)
-            writer.write(Kept(file, row.line, row.example, *about))
+            about = (row.reason, row.changes, row.dropped, row.origin)
+            writer.write(Kept(file, row.line, row.example, *about, row.parent_id, row.parts, row.source))
             families.append(len(roles) if row.parent_id is None else row.parent_id)
             holders += row.parts > 0
             classes = () if row.example is None else row.example.classes
@@ -116,6 +119,7 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
             labels.append(combinations.setdefault(classes, len(combinations)) if classes else -1)
             keys.append(float(groups.setdefault(row.key, len(groups)) if isinstance(row.key, str) else row.key or 0.0))
             readable.append(row.example is not None)
+            generated.append(row.generated)
             texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
             if row.example is None and not row.dropped and not row.parts:
@@ -136,6 +140,7 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         list(combinations),
         np.array(keys, np.float64),
         np.array(readable, bool),
+        np.array(generated, bool),
         signer.finish(),
         quarantined,
         first_bad,
@@ -206,6 +211,7 @@ def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     """Examples of one row of the input stay together: the first of them stands for all."""
     train = made.rows(TRAIN)
+    train = train[~rows.generated[train]]  # what a model wrote is no test of another one
     _, firsts, family = np.unique(rows.families[train], return_index=True, return_inverse=True)
     leaders = train[firsts]
     by = config.split.by.partition(":")[0]
@@ -225,9 +231,14 @@ def _stop_leaks(rows: Gathered, made: Decisions) -> None:
         candidates = np.flatnonzero(made.alive & np.isin(made.splits, lower))
         leaks = find_leaks(rows.signatures, candidates, made.rows(split), LEAK_SIMILARITY, rows.text)
         for row, other in sorted(leaks.items()):
-            same = rows.signatures.exact[row] == rows.signatures.exact[other]
-            reason = f"{'duplicate' if same else 'near-duplicate'} of {SPLITS[split]} row {other}"
+            same = bool(rows.signatures.exact[row] == rows.signatures.exact[other])
+            reason = resemblance(split, other, same=same)
             if rows.roles[row] == TRAIN:
                 made.drop(row, f"leak: {reason}")
             else:
                 made.flags[row] = "; ".join(filter(None, (made.flags.get(row), reason)))
+
+
+def resemblance(split: int, row: int, *, same: bool) -> str:
+    """What the ledger says of a row that repeats one of another split."""
+    return f"{'duplicate' if same else 'near-duplicate'} of {SPLITS[split]} row {row}"

@@ -93,10 +93,11 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A text and its label."""
+    """A text and its label; `instruction` is asked in place of the configured one, None = that one."""
 
     text: str
     label: str
+    instruction: str | None = None
 
     @property
     def comparable(self) -> str:
@@ -165,10 +166,11 @@ class TaggedWords:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A text and what it becomes: a translation, a summary."""
+    """A text and what it becomes: a translation, a summary; `instruction` as of labelled text."""
 
     source: str
     target: str
+    instruction: str | None = None
 
     @property
     def comparable(self) -> str:

@@ -91,14 +91,17 @@ def inspect_row(
     if row_id is None:
         row_id = prepared.train[0].row_id
     entry = next((line for line in read_ledger(prepared.ledger) if line.row_id == row_id), None)
-    taken = next((row for row in iterate_examples(config) if row.row_id == row_id), None)
-    if entry is None or taken is None:
+    if entry is None or entry.origin == "split":
         rows = prepared.summary.rows_in
         raise DataError(f"there is no row {row_id}", expected=f"a number from 0 to {rows - 1}, as in the ledger")
-    if taken.example is None:
-        return Inspection(entry, [], taken.reason, 0, 0, None)
-    encoded = encoder.encode([(row_id, taken.example)], renderer)[0]
-    check = serve_check(taken.example, renderer) if serve else None
+    if entry.origin == "augmented":
+        example = prepared.augmented(row_id)
+    else:
+        example = next((row.example for row in iterate_examples(config) if row.row_id == row_id), None)
+    if example is None:
+        return Inspection(entry, [], entry.reason, 0, 0, None)
+    encoded = encoder.encode([(row_id, example)], renderer)[0]
+    check = serve_check(example, renderer) if serve else None
     if isinstance(encoded, Rejected):
         return Inspection(entry, [], encoded.reason, 0, 0, check)
     sequences = [

@@ -15,12 +15,16 @@ from luthier.config import DataConfig, RunConfig, SourceConfig
 from luthier.data.cleaning import CleaningStep, DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.formats import Format, Part, describe, detect, examples_in, load_format
+from luthier.data.ledger import Origin
 from luthier.data.sources import BadRow, RowSource, data_files
 from luthier.data.splits import SPLITS
 
 Say = Callable[[str], None]
 SAMPLE = 50
 """Rows of a file that its format is guessed from."""
+
+ORIGIN_COLUMN = "luthier_origin"
+"""A column in which files of generated rows say so, whatever their format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Taken:
         parts: how many examples the row holds, each of which follows as a row of its own; 0 where the row is the
             example.
         parent_id: for one of these, the row that holds it.
+        source: place of its source among those of its role.
+        generated: whether its file says that a model wrote it.
     """
 
     row_id: int
@@ -53,6 +59,15 @@ class Taken:
     key: str | float | None = None
     parts: int = 0
     parent_id: int | None = None
+    source: int = 0
+    generated: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """What the ledger says of where it came from."""
+        if self.parent_id is not None:
+            return "part"
+        return "generated" if self.generated else "raw"
 
 
 def load_steps(config: DataConfig) -> list[CleaningStep]:
@@ -77,12 +92,15 @@ def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterato
     """
     steps = load_steps(config.data)
     row_id = 0
+    places: Counter[str] = Counter()
     for role, source in sources_of(config.data):
         opened = OpenSource.open(source, say)
         for row in opened.rows():
+            generated = isinstance(row, Row) and row.values.get(ORIGIN_COLUMN) == "generated"
             for taken in _take(row_id, role, row, opened.format, steps, config.data):
-                yield taken
+                yield replace(taken, source=places[role], generated=generated)
                 row_id += 1
+        places[role] += 1
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The ledger: what became of every row. Its lines with origin `raw` are the input, one for one."""
+"""The ledger: what became of every row. Its lines with origin `raw` or `generated` are the input, one for one."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ class Entry:
     """One line of the ledger.
 
     Attributes:
-        row_id: unique in the ledger; raw rows are numbered from 0 in reading order, and the parts of one behind it.
-        origin: raw, or what made the row; a part is one of several examples that a raw row holds.
+        row_id: unique in the ledger; rows of files are numbered from 0 in reading order, and the parts of one behind it.
+        origin: raw, generated (a row of a file that says a model wrote it), part (one of several examples that a row
+            holds), or what made it of another row.
         file: the user's file.
         line: 1-based line in it (position, for JSON documents and Parquet).
         split: train | validation | test; for rows that were not kept, the one they were meant for.
         fate: kept, dropped (readable, but not wanted) or quarantined (not readable).
         reason: why it was not kept; empty for kept rows.
         changes: what was changed in it or noticed about it; empty for nothing.
-        parent_id: the row it was made from, None for raw rows.
+        parent_id: the row it was made from, None for rows of files.
         tokens: number of tokens; 0 for rows not kept and for rows whose pieces carry them.
         supervised: how many of them are learned.
     """
@@ -121,15 +122,16 @@ class Summary:
     """A ledger in numbers.
 
     Attributes:
-        rows_in: raw rows.
-        kept: raw rows kept.
+        rows_in: rows of files.
+        kept: how many of them were kept.
         rows: rows to learn from or to score, by split; the pieces of a split row count one each.
         reasons: rows not kept, by (fate, reason with numbers left out).
         changes: kept rows that were changed or flagged, by change with numbers left out.
         tokens: tokens by split.
         supervised: learned tokens by split.
         longest: tokens of the longest kept row.
-        over_length: raw rows longer than data.max_length.
+        over_length: rows of files longer than data.max_length.
+        origins: kept rows by origin, where it is not raw.
     """
 
     rows_in: int = 0
@@ -141,10 +143,11 @@ class Summary:
     supervised: dict[str, int] = field(default_factory=dict)
     longest: int = 0
     over_length: int = 0
+    origins: dict[str, int] = field(default_factory=dict)
 
     @property
     def over_length_share(self) -> float:
-        """Share of the raw rows that were longer than data.max_length."""
+        """Share of the rows of files that were longer than data.max_length."""
         return self.over_length / self.rows_in if self.rows_in else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -165,15 +168,18 @@ def summarise(path: Path) -> Summary:
     supervised: Counter[str] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     changes: Counter[str] = Counter()
+    origins: Counter[str] = Counter()
     raw = kept = longest = over = 0
     for entry in read_ledger(path):
-        if entry.origin == "raw":
+        if entry.origin in ("raw", "generated"):
             raw += 1
             kept += entry.fate == "kept"
             over += entry.reason.startswith("too long") or entry.changes.startswith(("truncated", "split into"))
         if entry.fate != "kept":
             reasons[entry.fate, reason_class(entry.reason)] += 1
             continue
+        if entry.origin != "raw":
+            origins[entry.origin] += 1
         if entry.changes:
             changes.update(reason_class(change) for change in entry.changes.split("; "))
         if entry.tokens:
@@ -182,7 +188,8 @@ def summarise(path: Path) -> Summary:
         supervised[entry.split] += entry.supervised
         longest = max(longest, entry.tokens)
     listed = [(fate, reason, count) for (fate, reason), count in reasons.most_common()]
-    return Summary(raw, kept, dict(rows), listed, changes.most_common(), dict(tokens), dict(supervised), longest, over)
+    by_split = (dict(rows), listed, changes.most_common(), dict(tokens), dict(supervised))
+    return Summary(raw, kept, *by_split, longest, over, dict(origins))
 
 
 def reason_class(reason: str) -> str:

@@ -12,16 +12,19 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from luthier.config import RunConfig
+from luthier.data.augmenting import augment
 from luthier.data.decisions import decide, gather
+from luthier.data.examples import Example
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
-from luthier.data.store import Records
+from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
@@ -34,7 +37,13 @@ DATA_VERSION = 3
 Progress = Callable[[str, int, int | None], None]
 """Told (phase, rows done, rows in all or None)."""
 
+AUGMENTED = "augmented.arrow"
+"""The new rows of a preparation, as examples; there is none without data.augment."""
+
 _FIRST = 10
+_WEIGHTS = {"__all__": {"weight"}}
+_DRAWN: Any = {"balance": True, "pack": True, "train": _WEIGHTS, "validation": _WEIGHTS, "test": _WEIGHTS}
+"""Keys that act when training draws rows, and change nothing about them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Prepared:
         summary: the ledger in numbers.
         notes: what was detected or decided, as sentences to say aloud.
         digest: hash of everything that the rows were made from.
+        file_rows: rows of files; those that were made of them are numbered on from here.
     """
 
     folder: Path
@@ -62,6 +72,7 @@ class Prepared:
     summary: Summary
     notes: list[str]
     digest: str
+    file_rows: int
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
@@ -77,7 +88,16 @@ class Prepared:
             summary=Summary.from_dict(about["summary"]),
             notes=about["notes"],
             digest=about["digest"],
+            file_rows=about["file_rows"],
         )
+
+    def augmented(self, row_id: int) -> Example | None:
+        """The example of a row that was made of another one; None when there is no such row."""
+        path, place = self.folder / AUGMENTED, row_id - self.file_rows
+        if place < 0 or not path.is_file():
+            return None
+        made = Examples(path)
+        return made[place].example if place < len(made) else None
 
     @classmethod
     def cached(cls, cache: Path, digest: str) -> Prepared | None:
@@ -135,7 +155,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     parts = {
         "version": DATA_VERSION,
         "files": [(file.name, file.digest()) for file in files],
-        "data": config.data.model_dump(mode="json", exclude={"balance", "pack"}),
+        "data": config.data.model_dump(mode="json", exclude=_DRAWN),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
         "template": template,
@@ -151,10 +171,12 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     progress("comparing", 0, None)
     decisions = decide(rows, config.data)
     progress("comparing", len(rows.roles), len(rows.roles))
+    examples = rows.examples
+    if config.data.augment:
+        examples = augment(rows, decisions, config.data, (aside, folder / AUGMENTED), progress)
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
-    too_long = tokenise(
-        rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)
-    )
+    say = partial(progress, "tokenising")
+    too_long = tokenise(examples, rows.files, decisions, encoder, renderer, folder, say)
     aside.unlink()
     if too_long and config.data.too_long == "fail":
         raise DataError(
@@ -169,7 +191,7 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
             hint="the reasons say what to change",
         )
     about = {"labels": decisions.labels, "notes": notes + decisions.notes, "summary": summary.as_dict()}
-    write_json(folder / "prepared.json", {"digest": digest, **about})
+    write_json(folder / "prepared.json", {"digest": digest, "file_rows": len(rows.roles), **about})
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ class TokenSequence:
         label: the expected answer, as text: the label, or the last assistant message; None for documents.
         truncated: how many tokens were cut.
         rejected: tokens of a worse answer behind the same prompt, where rows are preferences.
+        source: place of its source among those of its split in the configuration.
     """
 
     ids: Sequence[int]
@@ -37,6 +38,7 @@ class TokenSequence:
     label: str | None = None
     truncated: int = 0
     rejected: Sequence[int] = ()
+    source: int = 0
 
     @property
     def supervised_count(self) -> int:

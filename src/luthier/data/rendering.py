@@ -107,7 +107,8 @@ class Renderer:
         return frozenset(re.findall(r"\w+", self.template_text))
 
     def _question_and_answer(self, example: Labelled) -> tuple[Message, Message]:
-        asked = (self.instruction or "").replace("{labels}", ", ".join(self.labels))
+        instruction = self.instruction if example.instruction is None else example.instruction
+        asked = (instruction or "").replace("{labels}", ", ".join(self.labels))
         question = f"{asked}\n{example.text}" if asked else example.text
         return Message("user", question), Message("assistant", example.label)
 

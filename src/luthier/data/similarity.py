@@ -48,8 +48,7 @@ class Signer:
 
     def add(self, texts: Sequence[str]) -> None:
         """Signs a batch of texts."""
-        digests = b"".join(hashlib.blake2b(" ".join(text.split()).encode(), digest_size=8).digest() for text in texts)
-        self._exact.append(np.frombuffer(digests, np.uint64))
+        self._exact.append(exact_digests(texts))
         self._minhash.append(_minhash([normalised(text) for text in texts]))
 
     def finish(self) -> Signatures:
@@ -60,6 +59,12 @@ class Signer:
         )
         self._exact, self._minhash = [], []
         return signatures
+
+
+def exact_digests(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """A number for each text, equal for texts that are the same but for spacing."""
+    digests = (hashlib.blake2b(" ".join(text.split()).encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def normalised(text: str) -> str:

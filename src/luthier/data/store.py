@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.examples import Example, Message
+from luthier.data.ledger import Origin
 from luthier.data.records import TokenSequence
 
 _BATCH = 1000
@@ -32,9 +33,11 @@ class Kept:
         example: None when it could not be read or was dropped.
         reason: why, empty for kept rows.
         changes: what was repaired in it.
-        dropped: whether a cleaning step dropped it.
+        dropped: whether it is readable but not wanted.
+        origin: raw, generated (by a model, as its file says), part or augmented.
+        parent_id: the row that holds it, or that it was made from; None for others.
         parts: how many of the next rows are examples that it holds; 0 where the row is the example.
-        parent_id: for one of these, the row that holds it.
+        source: place of its source among those of its split in the configuration.
     """
 
     file: int
@@ -43,8 +46,10 @@ class Kept:
     reason: str = ""
     changes: str = ""
     dropped: bool = False
-    parts: int = 0
+    origin: Origin = "raw"
     parent_id: int | None = None
+    parts: int = 0
+    source: int = 0
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -114,15 +119,15 @@ class ExampleWriter(_ArrowWriter):
         import pyarrow as pa
 
         fields = [("file", pa.int32()), ("line", pa.int64()), ("example", pa.large_string()), ("reason", pa.string())]
-        family = [("parts", pa.int32()), ("parent_id", pa.int64())]
-        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_()), *family]))
+        about = [("origin", pa.string()), ("parent_id", pa.int64()), ("parts", pa.int32()), ("source", pa.int16())]
+        super().__init__(path, pa.schema([*fields, ("changes", pa.string()), ("dropped", pa.bool_()), *about]))
         self._waiting: list[tuple[Any, ...]] = []
         self._characters = 0
 
     def write(self, row: Kept) -> None:
         """Adds a row."""
         packed = None if row.example is None else pack(row.example)
-        about = (row.reason, row.changes, row.dropped, row.parts, row.parent_id)
+        about = (row.reason, row.changes, row.dropped, row.origin, row.parent_id, row.parts, row.source)
         self._waiting.append((row.file, row.line, packed, *about))
         self._characters += len(packed or "")
         if len(self._waiting) >= _BATCH or self._characters >= _BATCH_CHARACTERS:
@@ -136,23 +141,32 @@ class ExampleWriter(_ArrowWriter):
 
 
 class Examples:
-    """Rows kept aside, memory-mapped."""
+    """Rows kept aside in one file or several, memory-mapped."""
 
-    def __init__(self, path: Path) -> None:
-        self._table = _open(path)
+    def __init__(self, *paths: Path) -> None:
+        import pyarrow as pa
+
+        self._table = pa.concat_tables([_open(path) for path in paths])
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
 
     def example(self, row_id: int) -> Example:
         """One row that was kept."""
         return unpack(self._table.column("example")[row_id].as_py())
 
+    def __getitem__(self, row_id: int) -> Kept:
+        return _kept(*(column[row_id].as_py() for column in self._table.columns))
+
     def batches(self) -> Iterator[list[Kept]]:
         """All rows in order, about a thousand at a time."""
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
-            yield [
-                Kept(file, line, None if packed is None else unpack(packed), *about)
-                for file, line, packed, *about in zip(*columns, strict=True)
-            ]
+            yield [_kept(*values) for values in zip(*columns, strict=True)]
+
+
+def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:
+    return Kept(file, line, None if packed is None else unpack(packed), *others)
 
 
 class RecordsWriter(_ArrowWriter):
@@ -173,6 +187,7 @@ class RecordsWriter(_ArrowWriter):
                     ("label", pa.string()),
                     ("truncated", pa.int32()),
                     ("rejected", pa.list_(pa.int32())),
+                    ("source", pa.int16()),
                 ]
             ),
         )
@@ -235,6 +250,11 @@ class Records(Sequence[TokenSequence]):
     def row_ids(self) -> NDArray[np.int64]:
         """The ledger's ids of every sequence."""
         return self._numbers("row_id")
+
+    @cached_property
+    def sources(self) -> NDArray[np.int16]:
+        """The place of every sequence's source among the training sources."""
+        return self._numbers("source")
 
     @cached_property
     def labels(self) -> list[str | None]:

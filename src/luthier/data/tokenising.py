@@ -9,13 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from luthier.data.decisions import Decisions, Gathered
+from luthier.data.decisions import Decisions
 from luthier.data.examples import Example
-from luthier.data.ledger import Entry, Fate, LedgerWriter, Origin
+from luthier.data.ledger import Entry, Fate, LedgerWriter
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.splits import SPLITS
-from luthier.data.store import Kept, RecordsWriter
+from luthier.data.store import Examples, Kept, RecordsWriter
 
 LEDGER = "ledger.parquet"
 
@@ -31,7 +31,8 @@ class Encoder(Protocol):
 
 
 def tokenise(
-    rows: Gathered,
+    examples: Examples,
+    files: Sequence[str],
     decisions: Decisions,
     encoder: Encoder,
     renderer: Renderer,
@@ -40,6 +41,15 @@ def tokenise(
 ) -> list[str]:
     """Writes SPLIT.arrow and ledger.parquet into a folder, batch by batch.
 
+    Args:
+        examples: all rows.
+        files: names of the files, by number.
+        decisions: what becomes of each row.
+        encoder: the task.
+        renderer: the run's renderer.
+        folder: where to write.
+        progress: told (rows done, rows in all).
+
     Returns:
         The rows that were too long and not cut, as `file:line reason`.
     """
@@ -47,7 +57,7 @@ def tokenise(
     with ExitStack() as stack:
         ledger = stack.enter_context(LedgerWriter(folder / LEDGER))
         writers = {split: stack.enter_context(RecordsWriter(folder / f"{split}.arrow")) for split in SPLITS}
-        for line, sequence in _whole_rows(_rows(rows, decisions, encoder, renderer, progress)):
+        for line, sequence in _whole_rows(_rows(examples, files, decisions, encoder, renderer, progress)):
             ledger.write(line)
             if line.reason.startswith("too long"):
                 too_long.append(f"{line.file}:{line.line} {line.reason}")
@@ -61,21 +71,23 @@ Lines = list[tuple[Entry, TokenSequence | None]]
 
 
 def _rows(
-    rows: Gathered,
+    examples: Examples,
+    files: Sequence[str],
     decisions: Decisions,
     encoder: Encoder,
     renderer: Renderer,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Kept, Lines]]:
     """Every row with its lines, encoded batch by batch."""
-    total = len(rows.roles)
+    total = len(examples)
     pieces = count(total)
     first = 0
-    for batch in rows.examples.batches():
+    for batch in examples.batches():
         encoded = _encode(batch, first, decisions, encoder, renderer)
         for row_id, row in enumerate(batch, start=first):
-            entry = _entry(row_id, row, rows.files[row.file], SPLITS[decisions.splits[row_id]], decisions)
-            yield row, list(_lines(entry, encoded.get(row_id), pieces))
+            entry = _entry(row_id, row, files[row.file], SPLITS[decisions.splits[row_id]], decisions)
+            lines = _lines(entry, encoded.get(row_id), pieces)
+            yield row, [(line, sequence and replace(sequence, source=row.source)) for line, sequence in lines]
         first += len(batch)
         progress(first, total)
 
@@ -150,8 +162,7 @@ def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) 
         fate, reason = "dropped", decisions.dropped[row_id]
     else:
         fate, reason = "kept", ""
-    origin: Origin = "raw" if row.parent_id is None else "part"
-    return Entry(row_id, origin, file, row.line, split, fate, reason, changes, row.parent_id)
+    return Entry(row_id, row.origin, file, row.line, split, fate, reason, changes, row.parent_id)
 
 
 def _lines(

@@ -21,7 +21,7 @@ class Imbalance(Symptom):
         if len(counts) < 2:
             raise NotExamined("there are no labels, or they were not counted")
         most, least = max(counts, key=lambda label: counts[label]), min(counts, key=lambda label: counts[label])
-        if case.config.data.balance != "none" or counts[most] < IMBALANCE * counts[least]:
+        if case.config.data.balance is not None or counts[most] < IMBALANCE * counts[least]:
             return
         recall = self._recall(case, least)
         told = "" if recall is None else f"; recall of '{least}' is {recall:.2f}"

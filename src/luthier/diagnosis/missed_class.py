@@ -35,7 +35,7 @@ class MissedClass(Symptom):
     def _more_of_it(self, case: Case, missed: list[str]) -> dict[str, Any]:
         config = case.config
         change: dict[str, Any] = {}
-        if config.data.balance == "none":
+        if config.data.balance is None:
             change["data.balance"] = "oversample"
         if config.evaluation.best == "auto" and "f1_macro" in config.evaluation.metrics:
             change["evaluation.best"] = "f1_macro"

@@ -26,6 +26,7 @@ from luthier.runs.files import read_json, write_text
 from luthier.runs.packages import PREFIX
 
 _QUARANTINED = 12
+_MOST_SHARES = 20
 _ENVIRONMENT = ("versions", "processor", "base", "template_digest", "tokenizer_digest", "data")
 """Parts of run.json that say with what a run was made."""
 
@@ -144,6 +145,7 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
         )
     if record.get("frozen_mb"):
         facts.append(("frozen weights", f"{_count(round(record['frozen_mb']))} MB, {_held(record)}"))
+    facts += [("rows of " + each["name"], _seen(each)) for each in record.get("mix", [])[:_MOST_SHARES]]
     facts += [(name, text) for name, text in record.get("method_report", {}).items() if isinstance(text, str)]
     facts += [(name, _reasoned(record, name)) for name in ("device", "dtype", "engine")]
     steps = [event for event in events if event["kind"] == "step"]
@@ -158,6 +160,11 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
     if record.get("peak_memory_mb"):
         facts.append(("peak memory", f"{_count(round(record['peak_memory_mb']))} MB"))
     return [(name, text) for name, text in facts if text]
+
+
+def _seen(share: Mapping[str, Any]) -> str:
+    """How often the rows of a label or a source were drawn."""
+    return f"{_count(share['rows'])}, each {share['repeats']:.2f} times an epoch, {share['epochs']:.2f} times in all"
 
 
 def _held(record: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.ledger import Summary
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+_MOST_SHARES = 20
 _COLOURS = {"better": "green", "worse": "red", "unclear": ""}
 
 
@@ -83,6 +84,20 @@ def ledger_tables(summary: Summary) -> list[Table]:
             changes.add_row(Text(change), _count(count))
         tables.append(changes)
     return tables
+
+
+def mix_table(mix: Sequence[Mapping[str, Any]]) -> Table:
+    """How often the rows of each label or source are seen; `mix` as it stands in run.json."""
+    from rich.text import Text
+
+    table = _table("how often rows are seen", "rows of", ">rows", ">an epoch", ">the whole run")
+    for share_ in mix[:_MOST_SHARES]:
+        often = (f"{share_['repeats']:.2f} times", f"{share_['epochs']:.2f} times")
+        table.add_row(Text(share_["name"]), _count(share_["rows"]), *often)
+    if len(mix) > _MOST_SHARES:
+        table.caption = f"and {_count(len(mix) - _MOST_SHARES)} more in run.json"
+        table.caption_justify = "left"
+    return table
 
 
 def _over(summary: Summary) -> str:

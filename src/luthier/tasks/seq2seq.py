@@ -168,7 +168,7 @@ class Seq2seq:
 def _in_words(example: Example, renderer: Renderer) -> _Asked | Rejected:
     """An example as source and target; an instruction and a system message stand in front of the source."""
     if isinstance(example, Pair):
-        example = Labelled(example.source, example.target)
+        example = Labelled(example.source, example.target, example.instruction)
     assert isinstance(example, Conversation | Labelled)  # the task's kinds
     conversation = renderer.conversation(example)
     *before, answer = conversation.messages

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from luthier.models.inference import TOKENS_AT_ONCE
+from luthier.training.mixing import Mix, Share
 
 if TYPE_CHECKING:
     from luthier.config import RunConfig
@@ -99,30 +100,26 @@ class Order:
 
     Args:
         lengths: tokens of every row.
-        labels: label of every row, for balancing; None = no labels.
         batch_size: rows per optimiser step.
-        balance: none | oversample (rows of rare labels repeat until all labels are equally many) |
-            weighted (each epoch draws as many rows as there are, every label equally often).
         seed: seed of the permutations.
+        mix: how often each row is seen; None = once an epoch.
         pack: tokens of a full row that short rows are put together to; `batch_size` then counts full rows.
     """
 
     def __init__(
         self,
         lengths: npt.ArrayLike,
-        labels: Sequence[str | None] | None,
         *,
         batch_size: int,
-        balance: str,
         seed: int,
+        mix: Mix | None = None,
         pack: int | None = None,
     ) -> None:
         self.lengths = np.asarray(lengths)
         self.pack = pack
         self.batch_size = batch_size
-        self.balance = balance if labels is not None and any(label is not None for label in labels) else "none"
+        self.mix = mix
         self.seed = seed
-        self._codes = np.unique([str(label) for label in labels], return_inverse=True)[1] if labels else None
         self.draws = len(self._epoch(0))  # rows, or full rows, of an epoch
 
     @classmethod
@@ -131,10 +128,9 @@ class Order:
         data, training = config.data, config.training
         return cls(
             rows.lengths,
-            rows.labels,
             batch_size=training.batch_size,
-            balance=data.balance,
             seed=training.seed,
+            mix=Mix.for_run(config, rows),
             pack=data.max_length if data.pack else None,
         )
 
@@ -162,6 +158,10 @@ class Order:
         rows, full = len(self.packs), self.lengths.sum() / (len(self.packs) * self.pack)
         return [f"data.pack: {len(self.lengths)} training rows fill {rows} rows of {self.pack} tokens to {full:.0%}"]
 
+    def shares(self, steps: int) -> list[Share]:
+        """What so many steps see of each label or source; empty when every row is seen once an epoch."""
+        return self.mix.shares(steps / self.steps_per_epoch) if self.mix else []
+
     def total_steps(self, epochs: float, max_steps: int | None) -> int:
         """Optimiser steps of the whole run."""
         steps = max(1, math.ceil(round(epochs * self.steps_per_epoch, 6)))
@@ -179,16 +179,7 @@ class Order:
         return self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
-        random = np.random.default_rng([self.seed, epoch])
+        if self.mix is not None:
+            return self.mix.epoch(epoch, self.seed)
         count = len(self.lengths) if self.packs is None else len(self.packs)
-        if self.balance == "none" or self._codes is None:
-            return random.permutation(count)
-        groups = [np.flatnonzero(self._codes == code) for code in np.unique(self._codes)]
-        if self.balance == "weighted":
-            weights = np.concatenate([np.full(len(group), 1 / (len(group) * len(groups))) for group in groups])
-            return random.choice(np.concatenate(groups), count, p=weights / weights.sum())
-        most = max(len(group) for group in groups)
-        repeated = [
-            np.concatenate([random.permutation(g) for _ in range(math.ceil(most / len(g)))])[:most] for g in groups
-        ]
-        return random.permutation(np.concatenate(repeated))
+        return np.random.default_rng([self.seed, epoch]).permutation(count)

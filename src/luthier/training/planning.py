@@ -49,6 +49,7 @@ class Plan:
     Attributes:
         rows: rows per split.
         tokens: tokens per split.
+        mix: what the run sees of each label or source, when data.balance or weights say so.
         supervised: supervised tokens of the training rows.
         longest: tokens of the longest training row.
         frozen_mb: memory of the frozen weights.
@@ -66,6 +67,7 @@ class Plan:
     supervised: int
     longest: int
     labels: dict[str, int]
+    mix: list[dict[str, Any]]
     trainable: int
     parameters: int
     frozen_mb: float
@@ -145,6 +147,7 @@ def _describe(session: Session, longest: tuple[int, int]) -> Plan:
         supervised=int(sum(prepared.train.supervised)),
         longest=int(max(prepared.train.lengths)),
         labels=dict(sorted(named.items())) if materials.renderer.labels else {},
+        mix=[share.to_dict() for share in session.order.shares(session.total_steps)],
         trainable=trainable,
         parameters=parameters,
         frozen_mb=round(frozen_bytes(session.network) / 1e6, 1),

@@ -36,6 +36,7 @@ def describe(session: Session) -> dict[str, Any]:
         "dtype_reason": base.dtype_reason,
         **describe_engine(session.choice),
         "steps": session.total_steps,
+        "mix": [share.to_dict() for share in session.order.shares(session.total_steps)],
         "notes": [*materials.prepared.notes, *session.order.notes],
     }
 

@@ -42,7 +42,7 @@ def _imbalance(session: Session) -> str:
     if form_of(materials.task) != "plain":  # balancing goes by a row's one label
         return ""
     counts = Counter(label for label in materials.prepared.train.labels if label is not None)
-    if not materials.renderer.labels or len(counts) < 2 or materials.config.data.balance != "none":
+    if not materials.renderer.labels or len(counts) < 2 or materials.config.data.balance is not None:
         return ""
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
     if many < IMBALANCE * few:
