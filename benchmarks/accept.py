@@ -12,16 +12,14 @@ import json
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from accept_runs import RECIPES, ROOT, RUNS, Run, placed
+from accept_runs import LUTHIER, RECIPES, ROOT, RUNS, Run, placed
 
 from luthier import registry
 
 RECORD = ROOT / "docs" / "results.json"
 PAGE = ROOT / "docs" / "results.md"
-LUTHIER = Path(sys.executable).with_name("luthier")
 
 
 def main(names: list[str]) -> int:
@@ -126,7 +124,8 @@ def page(record: dict[str, Any]) -> str:
 
 def section(run: Run, entry: dict[str, Any]) -> list[str]:
     """One run's part of the page."""
-    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in run.settings).replace("{data}", "DATA")
+    written = [setting.replace("{data}", "DATA") for setting in run.settings]
+    settings = " ".join(f"--set {shlex.quote(setting)}" for setting in written)
     bars = [f"{metric} at least {bar}" for metric, bar in run.bars.items()]
     bars += [f"the lower end of {metric} above {bar}" for metric, bar in run.above.items()]
     models = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LUTHIER_DATA", ROOT.parent / "shared" / "data"))
 CACHE = Path(os.environ.get("LUTHIER_CACHE", Path.home() / ".cache" / "luthier"))
+LUTHIER = Path(sys.executable).with_name("luthier")
 RECIPES = ROOT / "src" / "luthier" / "recipes"
 
 CLASSES = ("accuracy", "f1_weighted", "f1_macro", "mcc")

@@ -22,7 +22,7 @@ class Entry:
     """One line of the ledger.
 
     Attributes:
-        row_id: unique in the ledger; rows of files are numbered from 0 in reading order, and the parts of one behind it.
+        row_id: unique in the ledger; rows of files are numbered from 0 in reading order, parts behind their holder.
         origin: raw, generated (a row of a file that says a model wrote it), part (one of several examples that a row
             holds), or what made it of another row.
         file: the user's file.
