@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
 
-from luthier import registry
 from luthier.config import DataConfig, RunConfig, SourceConfig
-from luthier.data.cleaning import CleaningStep, DroppedRow
+from luthier.data.cleaner import Cleaner
+from luthier.data.cleaning import DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.formats import Format, describe, detect, load_format
 from luthier.data.sources import BadRow, DataFile, data_files
@@ -50,32 +50,30 @@ class Taken:
     key: str | float | None = None
 
 
-def load_steps(config: DataConfig) -> list[CleaningStep]:
-    """The cleaning steps, in order."""
-    return [registry.load("cleaning", options.name)(options) for options in config.clean]
-
-
 def sources_of(config: DataConfig) -> list[tuple[str, SourceConfig]]:
     """All sources with the split each is for, in reading order."""
     return [(role, source) for role in SPLITS for source in getattr(config, role)]
 
 
-def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterator[Taken]:
+def iterate_examples(
+    config: RunConfig, say: Say = lambda note: None, cleaner: Cleaner | None = None
+) -> Iterator[Taken]:
     """Every row of the input in reading order, readable or not.
 
     Args:
         config: the run.
         say: told what was detected, as sentences.
+        cleaner: repairs the rows and remembers what it did; None = a new one.
 
     Raises:
         DataError: a source cannot be opened, or its format cannot be told.
     """
-    steps = load_steps(config.data)
+    cleaner = cleaner or Cleaner(config.data)
     row_id = 0
     for role, source in sources_of(config.data):
         opened = OpenSource.open(source, say)
         for row in opened.rows():
-            yield _take(row_id, role, row, opened.format, steps, config.data)
+            yield _take(row_id, role, row, opened.format, cleaner, config.data)
             row_id += 1
 
 
@@ -133,7 +131,7 @@ def _files(count: int) -> str:
 
 
 def _take(
-    row_id: int, role: str, row: Row | BadRow, form: Format | None, steps: Sequence[CleaningStep], config: DataConfig
+    row_id: int, role: str, row: Row | BadRow, form: Format | None, cleaner: Cleaner, config: DataConfig
 ) -> Taken:
     """What becomes of one row before all of them are seen."""
     if isinstance(row, BadRow):
@@ -146,15 +144,12 @@ def _take(
         if unknown:
             raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
         key = _split_key(row, config.split.by) if role == "train" else None
-        changes: list[str] = []
-        for step in steps:
-            example, change = step.repair(example)
-            changes += [change] if change else []
+        example, changes = cleaner.repair(example, row, role)
     except UnreadableRow as error:
         return Taken(row_id, role, row.file, row.line, None, str(error))
     except DroppedRow as error:
         return Taken(row_id, role, row.file, row.line, None, str(error), dropped=True)
-    return Taken(row_id, role, row.file, row.line, example, changes="; ".join(changes), key=key)
+    return Taken(row_id, role, row.file, row.line, example, changes=changes, key=key)
 
 
 def _split_key(row: Row, by: str) -> str | float | None:

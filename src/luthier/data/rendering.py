@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.documents import cut_document
 from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
+from luthier.data.pieces import pieces_of
 from luthier.data.records import Encoded, Rejected, TokenSequence
-from luthier.data.templates import named_templates, template_text
+from luthier.data.templates import template_text
+from luthier.data.turns import Turn, learned_turns, texts_of
 from luthier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,15 +29,6 @@ if TYPE_CHECKING:
 
 Rendered = Conversation | Labelled | Preference
 """What goes through a template."""
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """One learned turn: all text before it, and all text up to its end-of-turn token."""
-
-    prompt: str
-    through: str
-    closed: bool
 
 
 @dataclass(frozen=True)
@@ -105,20 +98,7 @@ class Renderer:
         Raises:
             ConfigError: the model has no chat template and the configuration names no other.
         """
-        if not self.template_text:
-            raise ConfigError(
-                "this model has no chat template of its own",
-                where="data.template: chat",
-                hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
-            )
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in conversation.messages[:upto]],
-            tools=list(conversation.tools) or None,
-            chat_template=self.template_text,
-            add_generation_prompt=prompt,
-            tokenize=False,
-        )
-        return str(rendered)
+        return texts_of(self.tokenizer, self.template_text, [(conversation, upto)], prompt=prompt)[0]
 
     def render(self, examples: Sequence[tuple[int, Conversation | Labelled]]) -> list[Encoded]:
         """Tokens of (row id, example) pairs. The tokenizer is called once for all of them.
@@ -127,7 +107,7 @@ class Renderer:
         keeps the tokens that a server would send and the answer is tokenised alone.
         """
         conversations = [self.conversation(example) for _, example in examples]
-        turns = [self._turns(conversation) for conversation in conversations]
+        turns = self._turns(conversations)
         texts = [text for row in turns for turn in row for text in (turn.prompt, turn.through)]
         ids = iter(self._tokenise(texts))
         encoded: list[Encoded] = []
@@ -163,34 +143,18 @@ class Renderer:
         return replace(better, rejected=worse.ids[worse.prompt_length :])
 
     def _last_turn(self, row_id: int, conversation: Conversation) -> TokenSequence:
-        turns = self._turns(conversation, last=True)
+        [turns] = self._turns([conversation], last=True)
         ids = self._tokenise([text for turn in turns for text in (turn.prompt, turn.through)])
         return self._assemble(row_id, conversation, turns, [(ids[0], ids[1])] if turns else [])
 
-    def _turns(self, conversation: Conversation, *, last: bool = False) -> list[_Turn]:
-        """The learned turns, or the last one. Earlier ones that the template rewrites later (hidden reasoning) are
-        prompt only."""
-        turns: list[_Turn] = []
-        whole = None
-        answers = [index for index, message in enumerate(conversation.messages) if message.role == "assistant"]
-        for index in reversed(answers[-1:] if last else answers):
-            message = conversation.messages[index]
-            prompt = self.text(conversation, upto=index, prompt=True)
-            through = self.text(conversation, upto=index + 1, prompt=False)
-            whole = whole if whole is not None else through
-            if not through.startswith(prompt) or not whole.startswith(through.rstrip()):
-                continue
-            tail = through[max(through.rfind(message.content), 0) + len(message.content) :]
-            closed = bool(tail.strip())
-            end = len(through.rstrip()) if closed else len(through) - len(tail)
-            turns.append(_Turn(prompt, through[:end], closed))
-        return turns[::-1]
+    def _turns(self, conversations: Sequence[Conversation], *, last: bool = False) -> list[list[Turn]]:
+        return learned_turns(self.tokenizer, self.template_text, conversations, last=last)
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
-        return list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+        return pieces_of(self.tokenizer).tokenise(texts)
 
     def _assemble(
-        self, row_id: int, conversation: Conversation, turns: list[_Turn], token_ids: list[tuple[list[int], list[int]]]
+        self, row_id: int, conversation: Conversation, turns: list[Turn], token_ids: list[tuple[list[int], list[int]]]
     ) -> TokenSequence:
         ids: list[int] = []
         supervised: list[bool] = []

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args, overload
@@ -139,14 +140,19 @@ class Examples:
         """One row that was kept."""
         return unpack(self._table.column("example")[row_id].as_py())
 
-    def batches(self) -> Iterator[list[Kept]]:
-        """All rows in order, about a thousand at a time."""
+    def batches(self, wanted: NDArray[np.bool_] | None = None) -> Iterator[list[Kept]]:
+        """All rows in order, about a thousand at a time; without the examples of rows that are not wanted."""
+        first = 0
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
+            needed = repeat(True) if wanted is None else wanted[first : first + batch.num_rows].tolist()
             yield [
-                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped)
-                for file, line, packed, reason, changes, dropped in zip(*columns, strict=True)
+                Kept(file, line, unpack(packed) if packed and need else None, reason, changes, dropped)
+                for need, (file, line, packed, reason, changes, dropped) in zip(
+                    needed, zip(*columns, strict=True), strict=False
+                )
             ]
+            first += batch.num_rows
 
 
 class RecordsWriter(_ArrowWriter):
