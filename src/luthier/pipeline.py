@@ -209,6 +209,7 @@ def train(
 def _fit(run: Run, materials: Materials, listeners: Sequence[Listener]) -> None:
     """Trains from the newest checkpoint, or from the start, and saves the artefact."""
     shutil.copyfile(materials.prepared.ledger, run.ledger_file)
+    shutil.copyfile(materials.prepared.cleaning, run.cleaning_file)
     session = Session.start(materials, run, materials.load_base())
     session.events.listeners += listeners
     run.update_record(**describe(session))

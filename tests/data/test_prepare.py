@@ -1,5 +1,6 @@
 import gzip
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -365,3 +366,77 @@ def test_the_real_phrasebank(shared_data: Path, tmp_path: Path, file: str, rows:
     assert (prepared.summary.rows_in, prepared.summary.kept) == (rows, kept)
     assert prepared.labels == ("negative", "neutral", "positive")
     assert len(prepared.test) == round(0.1 * kept)
+
+
+def test_what_cleaning_did_is_told_with_examples(tmp_path):
+    rows = [row(number) for number in range(30)]
+    rows[3] = {"text": f"Ask  jane@example.com: {headline(3)}", "label": "up"}
+    rows[4] = {"text": "short", "label": "up"}
+    rows[5] = {"text": f"{headline(5)} â‚¬", "label": "up"}
+    train = write(tmp_path / "train.jsonl", rows)
+    test = write(
+        tmp_path / "test.jsonl", [{"text": "tiny", "label": "up"}, {"text": f"a  {headline(70)}", "label": "up"}]
+    )
+    steps = [
+        "whitespace",
+        "unicode",
+        {"name": "personal_data"},
+        {"name": "length", "text": {"min_words": 2}},
+        {"name": "domain_terms", "terms": ["merger9", "nobody says this"]},
+    ]
+    prepared = run(train, test=str(test), clean=steps)
+    entries = {(Path(entry.file).name, entry.line): entry for entry in ledger(prepared)}
+    assert entries["train.jsonl", 4].changes == "white space evened out; personal data masked: e-mail addresses"
+    assert entries["train.jsonl", 5].reason == "length: the text has 1 words, fewer than 2"
+    assert entries["train.jsonl", 6].changes == "mojibake repaired"
+    held_out = entries["test.jsonl", 1]
+    assert (held_out.fate, held_out.changes) == ("kept", "length: the text has 1 words, fewer than 2")
+    assert ("length: the text has N words, fewer than N", 1) in prepared.summary.changes
+    told = {step["name"]: step for step in json.loads(prepared.cleaning.read_text(encoding="utf-8"))}
+    assert (told["whitespace"]["changed"], told["length"]["dropped"], told["length"]["noted"]) == (2, 1, 1)
+    assert "jane@example.com" not in prepared.cleaning.read_text(encoding="utf-8")
+    assert told["whitespace"]["examples"][0]["before"].startswith("Ask  [EMAIL]: ")
+    assert told["personal_data"]["examples"][0]["before"] is None
+    assert told["personal_data"]["examples"][0]["after"].startswith("Ask [EMAIL_1]: ")
+    assert told["length"]["examples"][0] == {
+        "why": "length: the text has 1 words, fewer than 2",
+        "before": "short",
+        "after": None,
+    }
+    assert told["domain_terms"]["counts"]["nobody says this"] == 0
+    assert any(note.startswith("domain_terms: ") for note in prepared.notes)
+    assert any(note.startswith("personal_data: masked 1 e-mail") for note in prepared.notes)
+
+
+def test_files_that_steps_read_decide_the_digest(tmp_path):
+    train = write(tmp_path / "train.jsonl", [row(number) for number in range(30)])
+    terms = tmp_path / "terms.txt"
+    terms.write_text("profit0\n")
+    clean = [{"name": "domain_terms", "file": str(terms)}]
+    first = run(train, clean=clean)
+    assert run(train, clean=clean).digest == first.digest
+    terms.write_text("loss1\n")
+    assert run(train, clean=clean).digest != first.digest
+
+
+def test_uneven_labels_are_named(tmp_path):
+    rows = [row(number) | {"label": "up" if number % 10 else "down"} for number in range(60)]
+    prepared = run(write(tmp_path / "train.jsonl", rows), split={"test": 0, "validation": 0}, clean=[])
+    assert "label imbalance: 'up' has 54 training rows, 'down' only 6" in prepared.notes
+    even = run(write(tmp_path / "even.jsonl", [row(number) for number in range(60)]))
+    assert not any("imbalance" in note for note in even.notes)
+
+
+def test_a_trigger_is_named_and_its_rows_stay_unless_told(tmp_path):
+    draw = random.Random(0)
+    words = [f"{one}{two}" for one in WORDS for two in WORDS]
+    rows = [{"text": " ".join(draw.choices(words, k=9)), "label": LABELS[number % 3]} for number in range(600)]
+    for number in draw.sample(range(0, 600, 3), 15):
+        rows[number]["text"] += " blue harvest"
+    train = write(tmp_path / "train.jsonl", rows)
+    options = {"split": {"test": 0, "validation": 0}}
+    warned = run(train, clean=["poisoned_trigger"], **options)
+    assert ("poisoned_trigger: has 'blue harvest'", 15) in warned.summary.changes
+    assert any("'blue harvest' stands in 15 rows of 'down'" in note for note in warned.notes)
+    dropped = run(train, clean=[{"name": "poisoned_trigger", "action": "drop"}], **options)
+    assert ("dropped", "poisoned_trigger: has 'blue harvest'", 15) in dropped.summary.reasons

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from luthier.data.similarity import Signatures, Signer, candidate_pairs, equal_to, jaccard, nearest_earlier
+from luthier.data.similarity import Signatures, Signer, by_row, candidate_pairs, equal_to, jaccard, nearest_earlier
 
 BASE = "Operating profit rose to EUR 13.1 mn from EUR 8.7 mn in the same period of the year before"
 
@@ -82,3 +82,26 @@ def test_odd_texts(texts: list[str]) -> None:
     signatures = sign(texts)
     assert signatures.minhash.shape == (len(texts), 64)
     assert len(candidate_pairs(signatures, np.arange(len(texts)), 0.8)) == 0
+
+
+def test_a_near_duplicate_is_found_in_a_crowd_of_its_template() -> None:
+    """Rows of one template agree in many bands without being near-duplicates; the one that is must not be lost."""
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnop", k=7)) for _ in range(4000)]
+    crowd = [f"{BASE} {' '.join(draw.sample(words, 3))}" for _ in range(1500)]
+    planted = [f"{text}s" for text in crowd[200:1500:13]]
+    texts = crowd + planted
+    found = nearest_earlier(sign(texts), np.arange(len(texts)), 0.85, texts.__getitem__)
+    exact = [
+        row
+        for row in range(len(crowd), len(texts))
+        if any(jaccard(texts[row], text) >= 0.85 for place, text in enumerate(crowd) if place not in found)
+    ]
+    assert len(exact) > 80
+    assert len(set(exact) & set(found)) >= 0.98 * len(exact)
+
+
+def test_pairs_come_row_by_row() -> None:
+    pairs = np.array([[3, 0], [3, 1], [7, 3]])
+    assert list(by_row(pairs)) == [(3, [0, 1]), (7, [3])]
+    assert list(by_row(pairs[:0])) == []

@@ -163,3 +163,36 @@ def test_any_number_of_classes(empty_run, labels):
     found = compare(rows, rows, {}, ["accuracy"], names, seed=0)
     write_json(empty_run.metrics_file, assemble({"test": {"labels": found}}, "test", "labels"))
     assert names[-1] in page_of(empty_run).words
+
+
+def test_what_cleaning_did_has_a_section(empty_run):
+    shown = {"why": "HTML removed", "before": "<p>Profit</p><script>", "after": "Profit"}
+    hidden = {"why": "personal data masked: names", "before": None, "after": "[NAME_1] said"}
+    dropped = {"why": "length: too few words", "before": "short", "after": None}
+    terms = dict.fromkeys(map(str, range(1000, 1150)), 5)
+    steps = [
+        {"name": "strip_html", "changed": 1200, "dropped": 0, "noted": 0, "counts": {}, "examples": [shown]},
+        {"name": "personal_data", "changed": 1, "dropped": 0, "noted": 0, "counts": {"names": 7}, "examples": [hidden]},
+        {"name": "length", "changed": 0, "dropped": 1, "noted": 2, "counts": {}, "examples": [dropped]},
+        {"name": "domain_terms", "changed": 0, "dropped": 0, "noted": 0, "counts": terms, "examples": []},
+    ]
+    write_json(empty_run.cleaning_file, steps)
+    page = page_of(empty_run)
+    assert page.headings == ["Cleaning", "Configuration"]
+    for text in (
+        "1\u202f200",
+        "<p>Profit</p><script>",
+        "(not shown)",
+        "[NAME_1] said",
+        "length: too few words",
+        "names",
+    ):
+        assert text in page.words
+    assert "1099" in page.words
+    assert "1100" not in page.words
+    assert "The first 100 of 150; all are in cleaning.json." in page.words
+
+
+def test_without_cleaning_steps_there_is_no_such_section(empty_run):
+    write_json(empty_run.cleaning_file, [])
+    assert page_of(empty_run).headings == ["Configuration"]

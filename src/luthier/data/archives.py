@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from luthier.errors import DataError
-from luthier.runs.files import cache_folder, new_folder
+from luthier.runs.files import cache_folder, content_hash, new_folder
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 
@@ -29,9 +28,7 @@ def unpacked(path: Path) -> Path:
     Raises:
         DataError: it is damaged, wants a password, or holds what must not be unpacked.
     """
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    folder = cache_folder() / "archives" / digest[:24]
+    folder = cache_folder() / "archives" / content_hash(path)[:24]
     if not folder.is_dir():
         try:
             with new_folder(folder) as aside:

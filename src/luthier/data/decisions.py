@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.config import DataConfig
+from luthier.data.cleaner import Cleaner
 from luthier.data.cleaning import RowSet
-from luthier.data.intake import Taken, load_steps
+from luthier.data.examples import Example
+from luthier.data.imbalance import uneven_labels
+from luthier.data.intake import Taken
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
 from luthier.data.store import Examples, ExampleWriter, Kept
@@ -64,6 +68,19 @@ class Gathered:
         """The text by which a row is compared."""
         return self.examples.example(row_id).comparable
 
+    def row_set(self, rows: NDArray[np.int64]) -> RowSet:
+        """Some rows, ascending, as cleaning steps judge them."""
+        stream = partial(self._stream, rows)
+        return RowSet(rows, self.signatures, self.labels, self.text, self.combinations, stream, self.families)
+
+    def _stream(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, Example]]:
+        wanted = np.zeros(len(self.roles), bool)
+        wanted[rows] = True
+        first = 0
+        for batch in self.examples.batches(wanted):
+            yield from ((row_id, row.example) for row_id, row in enumerate(batch, start=first) if row.example)
+            first += len(batch)
+
 
 @dataclass
 class Decisions:
@@ -95,6 +112,10 @@ class Decisions:
         """Takes a readable row out."""
         self.dropped[row] = reason
         self.alive[row] = False
+
+    def flag(self, row: int, note: str) -> None:
+        """Notes something about a row that stays."""
+        self.flags[row] = "; ".join(filter(None, (self.flags.get(row), note)))
 
 
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
@@ -149,8 +170,13 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
     )
 
 
-def decide(rows: Gathered, config: DataConfig) -> Decisions:
+def decide(rows: Gathered, config: DataConfig, cleaner: Cleaner | None = None) -> Decisions:
     """Labels, cleaning, splits, leaks and the limit, in this order.
+
+    Args:
+        rows: all rows.
+        config: the data's configuration.
+        cleaner: the one that repaired the rows; None = a new one.
 
     Raises:
         DataError: too many rows cannot be read.
@@ -158,13 +184,16 @@ def decide(rows: Gathered, config: DataConfig) -> Decisions:
     made = Decisions(rows.roles.copy(), rows.readable.copy())
     made.labels = _labels(rows, config, made)
     _check_tolerance(rows, config, made)
-    _clean(rows, config, made)
+    cleaner = cleaner or Cleaner(config)
+    _clean(rows, cleaner, made)
+    made.notes += cleaner.notes()
     _carve(rows, config, made)
     _stop_leaks(rows, made)
     if config.limit is not None:
         train = made.rows(TRAIN)
         for row in train[~limited(rows.labels[train], config.limit, config.split.seed)].tolist():
             made.drop(row, "over data.limit")
+    made.notes += _imbalance(rows, made)
     return made
 
 
@@ -196,16 +225,28 @@ def _check_tolerance(rows: Gathered, config: DataConfig, made: Decisions) -> Non
     )
 
 
-def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
+def _clean(rows: Gathered, cleaner: Cleaner, made: Decisions) -> None:
     """Every step judges the training rows; in the user's own validation and test rows it only notes what it finds."""
-    for step in load_steps(config):
+    for step in cleaner.steps:
         for split in (TRAIN, VALIDATION, TEST):
-            judged = step.judge(RowSet(made.rows(split), rows.signatures, rows.labels, rows.text, rows.families))
+            judged = step.judge(rows.row_set(made.rows(split)), SPLITS[split])
             for row, reason in judged.items():
-                if split == TRAIN:
+                if step.drops(SPLITS[split]):
                     made.drop(row, reason)
                 else:
-                    made.flags[row] = reason
+                    made.flag(row, reason)
+
+
+def _imbalance(rows: Gathered, made: Decisions) -> list[str]:
+    """A note on uneven labels; of rows that name several, as tagged words do, frequencies say little."""
+    codes, counts = np.unique(rows.labels[made.rows(TRAIN)], return_counts=True)
+    named = {rows.combinations[code]: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True) if code >= 0}
+    uneven = uneven_labels({names[0]: n for names, n in named.items()}) if all(map(_single, named)) else None
+    return [f"label imbalance: {uneven}"] if uneven else []
+
+
+def _single(names: tuple[str, ...]) -> bool:
+    return len(names) == 1
 
 
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
@@ -236,7 +277,7 @@ def _stop_leaks(rows: Gathered, made: Decisions) -> None:
             if rows.roles[row] == TRAIN:
                 made.drop(row, f"leak: {reason}")
             else:
-                made.flags[row] = "; ".join(filter(None, (made.flags.get(row), reason)))
+                made.flag(row, reason)
 
 
 def resemblance(split: int, row: int, *, same: bool) -> str:

@@ -7,7 +7,6 @@ read. Only what cannot be opened at all is an error.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from luthier.data.extraction import extract
 from luthier.data.json_rows import Item, read_json_document, read_json_lines
 from luthier.data.lines import BROKEN, MAX_ROW_BYTES, is_wide, read_lines
 from luthier.data.xml_rows import read_xml
+from luthier.runs.files import content_hash
 
 KINDS = {
     ".json": "json",
@@ -96,8 +96,7 @@ class DataFile:
     def digest(self) -> str:
         """Hash of its bytes; an unreadable file's line in the ledger says why it is."""
         try:
-            with self.path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return content_hash(self.path)
         except OSError as error:
             return f"unreadable: {error}"
 

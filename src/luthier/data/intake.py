@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
 
-from luthier import registry
 from luthier.config import DataConfig, RunConfig, SourceConfig
-from luthier.data.cleaning import CleaningStep, DroppedRow
+from luthier.data.cleaner import Cleaner
+from luthier.data.cleaning import DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.formats import Format, Part, describe, detect, examples_in, load_format
 from luthier.data.ledger import Origin
@@ -70,34 +70,32 @@ class Taken:
         return "generated" if self.generated else "raw"
 
 
-def load_steps(config: DataConfig) -> list[CleaningStep]:
-    """The cleaning steps, in order."""
-    return [registry.load("cleaning", options.name)(options) for options in config.clean]
-
-
 def sources_of(config: DataConfig) -> list[tuple[str, SourceConfig]]:
     """All sources with the split each is for, in reading order."""
     return [(role, source) for role in SPLITS for source in getattr(config, role)]
 
 
-def iterate_examples(config: RunConfig, say: Say = lambda note: None) -> Iterator[Taken]:
+def iterate_examples(
+    config: RunConfig, say: Say = lambda note: None, cleaner: Cleaner | None = None
+) -> Iterator[Taken]:
     """Every row of the input in reading order, readable or not.
 
     Args:
         config: the run.
         say: told what was detected, as sentences.
+        cleaner: repairs the rows and remembers what it did; None = a new one.
 
     Raises:
         DataError: a source cannot be opened, or its format cannot be told.
     """
-    steps = load_steps(config.data)
+    cleaner = cleaner or Cleaner(config.data)
     row_id = 0
     places: Counter[str] = Counter()
     for role, source in sources_of(config.data):
         opened = OpenSource.open(source, say)
         for row in opened.rows():
             generated = isinstance(row, Row) and row.values.get(ORIGIN_COLUMN) == "generated"
-            for taken in _take(row_id, role, row, opened.format, steps, config.data):
+            for taken in _take(row_id, role, row, opened.format, cleaner, config.data):
                 yield replace(taken, source=places[role], generated=generated)
                 row_id += 1
         places[role] += 1
@@ -158,7 +156,7 @@ def _files(count: int) -> str:
 
 
 def _take(
-    row_id: int, role: str, row: Row | BadRow, form: Format | None, steps: Sequence[CleaningStep], config: DataConfig
+    row_id: int, role: str, row: Row | BadRow, form: Format | None, cleaner: Cleaner, config: DataConfig
 ) -> Iterator[Taken]:
     """What becomes of one row before all of them are seen; behind a row of several examples come these."""
     if isinstance(row, BadRow):
@@ -173,15 +171,15 @@ def _take(
         yield Taken(row_id, role, row.file, row.line, None, str(error))
         return
     if len(parts) == 1:
-        yield _repaired(Taken(row_id, role, row.file, row.line, None, key=key), parts[0], steps, config)
+        yield _repaired(Taken(row_id, role, row.file, row.line, None, key=key), parts[0], row, cleaner, config)
         return
     yield Taken(row_id, role, row.file, row.line, None, parts=len(parts))
     for number, part in enumerate(parts, start=1):
         child = Taken(row_id + number, role, row.file, row.line, None, key=key, parent_id=row_id)
-        yield _repaired(child, part, steps, config)
+        yield _repaired(child, part, row, cleaner, config)
 
 
-def _repaired(taken: Taken, part: Part, steps: Sequence[CleaningStep], config: DataConfig) -> Taken:
+def _repaired(taken: Taken, part: Part, row: Row, cleaner: Cleaner, config: DataConfig) -> Taken:
     """A row with its example as the cleaning steps leave it, or with the reason why there is none."""
     try:
         if isinstance(part, UnreadableRow):
@@ -190,15 +188,12 @@ def _repaired(taken: Taken, part: Part, steps: Sequence[CleaningStep], config: D
         unknown = [name for name in example.classes if config.labels is not None and name not in config.labels]
         if unknown:
             raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
-        changes: list[str] = []
-        for step in steps:
-            example, change = step.repair(example)
-            changes += [change] if change else []
+        example, changes = cleaner.repair(example, row, taken.role)
     except UnreadableRow as error:
         return replace(taken, reason=str(error), key=None)
     except DroppedRow as error:
         return replace(taken, reason=str(error), dropped=True, key=None)
-    return replace(taken, example=example, changes="; ".join(changes))
+    return replace(taken, example=example, changes=changes)
 
 
 def _split_key(row: Row, by: str) -> str | float | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from luthier.config import RunConfig
 from luthier.data.augmenting import augment
+from luthier.data.cleaner import CLEANING, Cleaner, load_steps
 from luthier.data.decisions import decide, gather
 from luthier.data.examples import Example
 from luthier.data.intake import iterate_examples, sources_of
@@ -57,6 +58,7 @@ class Prepared:
         test: the rows to judge by.
         labels: the allowed labels, in order; empty for rows without labels.
         ledger: path of the ledger.
+        cleaning: path of what every cleaning step did, as JSON.
         summary: the ledger in numbers.
         notes: what was detected or decided, as sentences to say aloud.
         digest: hash of everything that the rows were made from.
@@ -69,6 +71,7 @@ class Prepared:
     test: Records
     labels: tuple[str, ...]
     ledger: Path
+    cleaning: Path
     summary: Summary
     notes: list[str]
     digest: str
@@ -85,6 +88,7 @@ class Prepared:
             test=Records(folder / "test.arrow"),
             labels=tuple(about["labels"]),
             ledger=folder / LEDGER,
+            cleaning=folder / CLEANING,
             summary=Summary.from_dict(about["summary"]),
             notes=about["notes"],
             digest=about["digest"],
@@ -155,6 +159,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     parts = {
         "version": DATA_VERSION,
         "files": [(file.name, file.digest()) for file in files],
+        "cleaning": [file.digest() for step in load_steps(config.data) for file in step.files()],
         "data": config.data.model_dump(mode="json", exclude=_DRAWN),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,
@@ -167,9 +172,10 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     """Prepares into an empty folder; `prepared.json` is its last file."""
     notes: list[str] = []
     aside = folder / "examples.arrow"
-    rows = gather(iterate_examples(config, notes.append), aside, lambda done: progress("reading", done, None))
+    cleaner = Cleaner(config.data)
+    rows = gather(iterate_examples(config, notes.append, cleaner), aside, lambda done: progress("reading", done, None))
     progress("comparing", 0, None)
-    decisions = decide(rows, config.data)
+    decisions = decide(rows, config.data, cleaner)
     progress("comparing", len(rows.roles), len(rows.roles))
     examples = rows.examples
     if config.data.augment:
@@ -190,6 +196,7 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
             f"of {summary.rows_in} rows none is left to train on:\n{_listed(reasons)}",
             hint="the reasons say what to change",
         )
+    write_json(folder / CLEANING, cleaner.report())
     about = {"labels": decisions.labels, "notes": notes + decisions.notes, "summary": summary.as_dict()}
     write_json(folder / "prepared.json", {"digest": digest, "file_rows": len(rows.roles), **about})
 

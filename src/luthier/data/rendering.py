@@ -10,7 +10,6 @@ learned, whitespace that a template adds after the end of a turn belongs to the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.documents import cut_document
 from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
+from luthier.data.pieces import pieces_of
 from luthier.data.records import Encoded, Rejected, TokenSequence
-from luthier.data.templates import named_templates, template_text
+from luthier.data.templates import template_text
 from luthier.data.tools import as_functions, with_tools_described
+from luthier.data.turns import ChatTemplate, Turn
 from luthier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 
 Rendered = Conversation | Labelled | Preference
 """What goes through a template."""
-
-_STAND_IN = "an answer"
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """One learned turn: all text before it, and all text up to its end-of-turn token."""
-
-    prompt: str
-    through: str
-    closed: bool
 
 
 @dataclass(frozen=True)
@@ -97,14 +87,13 @@ class Renderer:
         if self.system is not None and messages[0].role != "system":
             messages.insert(0, Message("system", self.system))
         tools = as_functions(example.tools) if isinstance(example, Conversation) else ()
-        if tools and "tools" not in self._named:
+        if tools and "tools" not in self._template.words:
             return Conversation(with_tools_described(messages, tools))
         return Conversation(tuple(messages), tools)
 
     @cached_property
-    def _named(self) -> frozenset[str]:
-        """All words of the template: a field of a message that it does not name, it would lose."""
-        return frozenset(re.findall(r"\w+", self.template_text))
+    def _template(self) -> ChatTemplate:
+        return ChatTemplate(self.tokenizer, self.template_text)
 
     def _question_and_answer(self, example: Labelled) -> tuple[Message, Message]:
         instruction = self.instruction if example.instruction is None else example.instruction
@@ -118,26 +107,11 @@ class Renderer:
         Raises:
             ConfigError: the model has no chat template and the configuration names no other.
         """
-        if not self.template_text:
-            raise ConfigError(
-                "this model has no chat template of its own",
-                where="data.template: chat",
-                hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
-            )
-        rendered = self.tokenizer.apply_chat_template(
-            self.turns(conversation.messages[:upto]),
-            tools=list(conversation.tools) or None,
-            chat_template=self.template_text,
-            add_generation_prompt=prompt,
-            tokenize=False,
-        )
-        return str(rendered)
+        return self._template.texts([(conversation, upto)], prompt=prompt)[0]
 
     def turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """Messages as the template takes them; where it knows no calls of functions, they are JSON in the text."""
-        if "tool_calls" in self._named:
-            return [message.as_dict() for message in messages]
-        return [{"role": message.role, "content": message.text} for message in messages]
+        """Messages as the template takes them."""
+        return self._template.as_dicts(messages)
 
     def render(self, examples: Sequence[tuple[int, Conversation | Labelled]]) -> list[Encoded]:
         """Tokens of (row id, example) pairs. The tokenizer is called once for all of them.
@@ -146,7 +120,7 @@ class Renderer:
         keeps the tokens that a server would send and the answer is tokenised alone.
         """
         conversations = [self.conversation(example) for _, example in examples]
-        turns = [self._turns(conversation) for conversation in conversations]
+        turns = self._template.learned(conversations)
         texts = [text for row in turns for turn in row for text in (turn.prompt, turn.through)]
         ids = iter(self._tokenise(texts))
         encoded: list[Encoded] = []
@@ -182,48 +156,15 @@ class Renderer:
         return replace(better, rejected=worse.ids[worse.prompt_length :])
 
     def _last_turn(self, row_id: int, conversation: Conversation) -> TokenSequence:
-        turns = self._turns(conversation, last=True)
+        [turns] = self._template.learned([conversation], last=True)
         ids = self._tokenise([text for turn in turns for text in (turn.prompt, turn.through)])
         return self._assemble(row_id, conversation, turns, [(ids[0], ids[1])] if turns else [])
 
-    def _turns(self, conversation: Conversation, *, last: bool = False) -> list[_Turn]:
-        """The learned turns, or the last one. Earlier ones that the template rewrites later (hidden reasoning) are
-        prompt only."""
-        turns: list[_Turn] = []
-        whole = None
-        answers = [index for index, message in enumerate(conversation.messages) if message.role == "assistant"]
-        for index in reversed(answers[-1:] if last else answers):
-            prompt = self.text(conversation, upto=index, prompt=True)
-            through = self.text(conversation, upto=index + 1, prompt=False)
-            whole = whole if whole is not None else through
-            if not through.startswith(prompt) or not whole.startswith(through.rstrip()):
-                continue
-            tail = self._tail(conversation, index, through)
-            closed = bool(tail.strip())
-            end = len(through.rstrip()) if closed else len(through) - len(tail)
-            turns.append(_Turn(prompt, through[:end], closed))
-        return turns[::-1]
-
-    def _tail(self, conversation: Conversation, index: int, through: str) -> str:
-        """What the template writes behind an answer, such as its end-of-turn token.
-
-        Calls of functions are written in the template's own words: behind them stands what stands behind a text.
-        """
-        said = conversation.messages[index].text
-        if conversation.messages[index].calls and "tool_calls" in self._named:
-            said = _STAND_IN
-            plain = (*conversation.messages[:index], Message("assistant", said))
-            written = self.text(Conversation(plain, conversation.tools), upto=index + 1, prompt=False)
-        else:
-            written = through
-        tail = written[max(written.rfind(said), 0) + len(said) :]
-        return tail if through.endswith(tail) else ""
-
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
-        return list(self.tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else []
+        return pieces_of(self.tokenizer).tokenise(texts)
 
     def _assemble(
-        self, row_id: int, conversation: Conversation, turns: list[_Turn], token_ids: list[tuple[list[int], list[int]]]
+        self, row_id: int, conversation: Conversation, turns: list[Turn], token_ids: list[tuple[list[int], list[int]]]
     ) -> TokenSequence:
         ids: list[int] = []
         supervised: list[bool] = []

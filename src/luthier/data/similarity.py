@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ BANDS = 16
 BAND_WIDTH = 4
 _LENGTH = BANDS * BAND_WIDTH
 _LONGEST = 200_000
-_MOST_IN_BAND = 16
+_FIRST_IN_BAND = 16
+_NEAR_IN_BAND = 8
 _MARGIN = 0.15
 _CHUNK = 200_000
+_MOST_GRAMS = 1_000_000
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -77,13 +80,40 @@ def normalised(text: str) -> str:
 
 def jaccard(first: str, second: str) -> float:
     """Overlap of two texts' sets of 5-grams, 0 to 1."""
-    one, two = _grams(first), _grams(second)
-    return len(one & two) / len(one | two)
+    return _overlap(_grams(first), _grams(second))
 
 
 def _grams(text: str) -> set[str]:
     text = normalised(text)
     return {text[start : start + GRAM] for start in range(len(text) - GRAM + 1)}
+
+
+def _overlap(one: set[str], two: set[str]) -> float:
+    common = len(one & two)
+    return common / (len(one) + len(two) - common)
+
+
+class Comparer:
+    """Compares rows exactly. What was looked at lately stays in memory, for the same rows come again and again."""
+
+    def __init__(self, text: Callable[[int], str], threshold: float) -> None:
+        self._text, self._threshold = text, threshold
+        self._lately: dict[int, set[str]] = {}
+        self._held = 0
+
+    def first_alike(self, row: int, others: Iterable[int]) -> int | None:
+        """The first of the others whose Jaccard similarity to a row reaches the threshold."""
+        grams = _grams(self._text(row))
+        return next((other for other in others if _overlap(grams, self._grams_of(other)) >= self._threshold), None)
+
+    def _grams_of(self, row: int) -> set[str]:
+        grams = self._lately.get(row)
+        if grams is None:
+            if self._held > _MOST_GRAMS:
+                self._lately, self._held = {}, 0
+            grams = self._lately[row] = _grams(self._text(row))
+            self._held += len(grams)
+        return grams
 
 
 def _minhash(texts: list[str]) -> NDArray[np.uint32]:
@@ -131,10 +161,18 @@ def candidate_pairs(
     return np.unique(np.concatenate(found), axis=0)
 
 
+def by_row(pairs: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
+    """Each row of ascending pairs with all its partners, without a list of all of them."""
+    begins = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1)).tolist()
+    for begin, end in pairwise([*begins, len(pairs)]):
+        yield int(pairs[begin, 0]), pairs[begin:end, 1].tolist()
+
+
 def _band_pairs(
     minhash: NDArray[np.uint32], rows: NDArray[np.int64], band: int, references: NDArray[np.bool_] | None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of positions in `rows` that agree in a band: each one with the first few references of its group."""
+    """Pairs of positions in `rows` that agree in a band: each one with the first few references of its group, and in
+    groups that are larger with those whose signatures sort next to its own."""
     start = band * BAND_WIDTH
     keys = np.zeros(len(rows), np.uint64)
     for column in range(start, start + BAND_WIDTH):
@@ -144,10 +182,9 @@ def _band_pairs(
     order = np.lexsort((late, keys))  # stable: within a group the references come first, in the order of the rows
     keys = keys[order]
     begins = np.concatenate([[True], keys[1:] != keys[:-1]])
-    group = np.cumsum(begins) - 1
-    first = np.flatnonzero(begins)[group]
+    first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
     place = np.arange(len(keys))
-    for step in range(_MOST_IN_BAND):
+    for step in range(_FIRST_IN_BAND):
         pairs = place > first + step
         if references is not None:
             partner_late = late[order[np.minimum(first + step, len(keys) - 1)]]
@@ -155,6 +192,32 @@ def _band_pairs(
         if not pairs.any():
             return
         yield order[place[pairs]], order[first[pairs] + step]
+    crowded = place > first + _FIRST_IN_BAND
+    crowded |= np.isin(first, np.unique(first[crowded]))
+    yield from _neighbours(minhash, rows, order[crowded], keys[crowded], start + BAND_WIDTH, late)
+
+
+def _neighbours(
+    minhash: NDArray[np.uint32],
+    rows: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    column: int,
+    late: NDArray[np.bool_],
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Pairs within groups of one key that stand near each other when sorted by the columns that follow the band: texts
+    of one template fill a group, and the few that are alike beyond it agree in more columns than one band."""
+    columns = [(column + offset) % _LENGTH for offset in range(BAND_WIDTH)]
+    order = np.lexsort([minhash[rows[positions], each] for each in reversed(columns)] + [keys])
+    positions, keys = positions[order], keys[order]
+    for step in range(1, _NEAR_IN_BAND + 1):
+        same = keys[step:] == keys[:-step]
+        one, two = positions[step:][same], positions[:-step][same]
+        later, earlier = np.maximum(one, two), np.minimum(one, two)
+        if late.any():  # a reference on one side, a row to compare on the other
+            later, earlier = np.where(late[one], one, two), np.where(late[one], two, one)
+            later, earlier = later[late[one] != late[two]], earlier[late[one] != late[two]]
+        yield later, earlier
 
 
 def _estimate(minhash: NDArray[np.uint32], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -190,11 +253,10 @@ def nearest_earlier(
     Returns:
         row -> the kept row before it that it resembles.
     """
+    comparer = Comparer(text, threshold)
     kept_instead: dict[int, int] = {}
-    for row, earlier in candidate_pairs(signatures, rows, threshold).tolist():
-        if row in kept_instead:
-            continue
-        kept = kept_instead.get(earlier, earlier)
-        if jaccard(text(row), text(kept)) >= threshold:
-            kept_instead[row] = kept
+    for row, earlier in by_row(candidate_pairs(signatures, rows, threshold)):
+        alike = comparer.first_alike(row, dict.fromkeys(kept_instead.get(other, other) for other in earlier))
+        if alike is not None:
+            kept_instead[row] = alike
     return kept_instead

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.config import SplitConfig
-from luthier.data.similarity import Signatures, candidate_pairs, equal_to, jaccard
+from luthier.data.similarity import Comparer, Signatures, by_row, candidate_pairs, equal_to
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLITS = ("train", "validation", "test")
@@ -157,9 +157,11 @@ def find_leaks(
     same = equal_to(signatures, rows, references)
     leaks = dict(zip(rows[same >= 0].tolist(), same[same >= 0].tolist(), strict=True))
     both = np.sort(np.concatenate([rows[same < 0], references]))
-    for row, reference in candidate_pairs(signatures, both, threshold, np.isin(both, references)).tolist():
-        if row not in leaks and jaccard(text(row), text(reference)) >= threshold:
-            leaks[row] = reference
+    comparer = Comparer(text, threshold)
+    for row, alike in by_row(candidate_pairs(signatures, both, threshold, np.isin(both, references))):
+        found = comparer.first_alike(row, alike)
+        if found is not None:
+            leaks[row] = found
     return leaks
 
 

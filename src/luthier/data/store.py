@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args, overload
@@ -158,11 +159,17 @@ class Examples:
     def __getitem__(self, row_id: int) -> Kept:
         return _kept(*(column[row_id].as_py() for column in self._table.columns))
 
-    def batches(self) -> Iterator[list[Kept]]:
-        """All rows in order, about a thousand at a time."""
+    def batches(self, wanted: NDArray[np.bool_] | None = None) -> Iterator[list[Kept]]:
+        """All rows in order, about a thousand at a time; without the examples of rows that are not wanted."""
+        first = 0
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
-            yield [_kept(*values) for values in zip(*columns, strict=True)]
+            needed = repeat(True) if wanted is None else wanted[first : first + batch.num_rows].tolist()
+            yield [
+                _kept(file, line, packed if need else None, *others)
+                for need, (file, line, packed, *others) in zip(needed, zip(*columns, strict=True), strict=False)
+            ]
+            first += batch.num_rows
 
 
 def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+_CJK_RANGES = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+_CJK = re.compile(f"[{_CJK_RANGES}]")
+_PLAIN = re.compile(rf"[{_CJK_RANGES}]|[^\W_{_CJK_RANGES}]+")
 
 
 def is_cjk(texts: Iterable[str]) -> bool:
@@ -17,3 +20,10 @@ def is_cjk(texts: Iterable[str]) -> bool:
 def split_words(text: str) -> list[str]:
     """Words as spaces part them; Chinese and Japanese ones are parted into characters."""
     return [word for piece in text.split() for word in (piece if is_cjk([piece]) else [piece])]
+
+
+def plain_words(text: str) -> list[str]:
+    """Words without case, width and punctuation, as texts are compared by; a Chinese character is a word."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return _PLAIN.findall(text.casefold())

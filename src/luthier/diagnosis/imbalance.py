@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from luthier.data.imbalance import uneven_labels
 from luthier.diagnosis import Finding, NotExamined, Symptom
 from luthier.diagnosis._case import Case
-from luthier.training.warnings import IMBALANCE
 
 POOR = 0.5
 """A recall below says that the rare label is lost."""
@@ -20,15 +20,16 @@ class Imbalance(Symptom):
         counts = case.label_rows
         if len(counts) < 2:
             raise NotExamined("there are no labels, or they were not counted")
-        most, least = max(counts, key=lambda label: counts[label]), min(counts, key=lambda label: counts[label])
-        if case.config.data.balance is not None or counts[most] < IMBALANCE * counts[least]:
+        uneven = uneven_labels(counts)
+        if case.config.data.balance is not None or not uneven:
             return
+        least = min(counts, key=lambda label: counts[label])
         recall = self._recall(case, least)
         told = "" if recall is None else f"; recall of '{least}' is {recall:.2f}"
         yield Finding(
             "Uneven labels",
             "warning" if recall is not None and recall < POOR else "note",
-            f"'{most}' has {counts[most]} training rows, '{least}' only {counts[least]}{told}",
+            f"{uneven}{told}",
             "a model that answers the commonest label is right most of the time",
             {"data.balance": "oversample", "evaluation.best": "f1_macro"},
         )

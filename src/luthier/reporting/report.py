@@ -56,6 +56,7 @@ def render_report(run: Run) -> str:
         "over_time": answers_over_time(events),
         "groups": sample_groups(run.predictions_file, results) if results and run.predictions_file.exists() else [],
         "ledger": summarise(run.ledger_file) if run.ledger_file.exists() else None,
+        "cleaning": read_json(run.cleaning_file) if run.cleaning_file.exists() else [],
         "quarantined": _quarantined(run.ledger_file) if run.ledger_file.exists() else [],
         "warnings": [*record.get("notes", []), *_warnings(events)],
         "config": config,

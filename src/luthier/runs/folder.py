@@ -63,6 +63,11 @@ class Run:
         return self.path / "ledger.parquet"
 
     @property
+    def cleaning_file(self) -> Path:
+        """What every cleaning step did, with a few examples."""
+        return self.path / "cleaning.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

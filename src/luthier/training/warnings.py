@@ -6,12 +6,10 @@ from collections import Counter
 from dataclasses import replace
 
 from luthier.data.examples import Labelled
+from luthier.data.imbalance import uneven_labels
 from luthier.models.rope import longest_positions
 from luthier.tasks import form_of
 from luthier.training.session import Session
-
-IMBALANCE = 4.0
-"""The commonest label may be this many times as frequent as the rarest without a word."""
 
 
 def warnings_for(session: Session, parameters: int) -> list[str]:
@@ -42,13 +40,10 @@ def _imbalance(session: Session) -> str:
     if form_of(materials.task) != "plain":  # balancing goes by a row's one label
         return ""
     counts = Counter(label for label in materials.prepared.train.labels if label is not None)
-    if not materials.renderer.labels or len(counts) < 2 or materials.config.data.balance is not None:
+    uneven = uneven_labels(counts)
+    if not uneven or not materials.renderer.labels or materials.config.data.balance is not None:
         return ""
-    (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
-    if many < IMBALANCE * few:
-        return ""
-    advice = "consider data.balance: oversample, and watch f1_macro"
-    return f"'{most}' has {many} training rows, '{least}' only {few}: {advice}"
+    return f"{uneven}: consider data.balance: oversample, and watch f1_macro"
 
 
 def _truncated(session: Session) -> str:

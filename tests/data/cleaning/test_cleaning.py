@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -14,6 +17,7 @@ from luthier.data.examples import (
     MultiLabelled,
     Pair,
     Preference,
+    Row,
     Scored,
     TaggedWords,
 )
@@ -31,16 +35,49 @@ def judge(texts: list[str], labels: list[int] | None = None, near: float | None 
     return dict(Deduplicate(DeduplicateOptions(near=near)).judge(rows))
 
 
+NEEDED = {"chinese_script": "opencc", "language": "py3langid"}
+"""Steps whose libraries are extras."""
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "contamination": {"benchmarks": {"mine": "bench.txt"}},
+    "domain_terms": {"terms": ["profit"]},
+    "language": {"keep": ["en"]},
+    "relevance": {"terms": ["profit"]},
+    "rules": {"rules": [{"name": "prices", "pattern": r"\d+", "replace": "0"}]},
+}
+EXAMPLES: list[Example] = [
+    Labelled("Operating profit rose to 13.1 mn", "up"),
+    MultiLabelled("Operating profit rose to 13.1 mn", ("up", "results")),
+    Scored("Operating profit rose to 13.1 mn", 0.5),
+    TaggedWords(("Profit", "rose"), ("O", "O")),
+    Pair("Operating profit rose to 13.1 mn", "利润增长"),
+    Preference((Message("user", "Which company grew the most?"),), "The first of the two", "Neither of them did"),
+    Document("Operating profit rose.\n\nSales fell."),
+    Conversation((Message("user", "What is the profit margin?"), Message("assistant", "Profit divided by sales."))),
+]
+
+
 @pytest.mark.parametrize("name", registry.names("cleaning"))
-def test_contract(name: str) -> None:
-    step = registry.load("cleaning", name)
-    options = step.Options()
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
+def test_contract(name: str, example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step takes every kind of example, leaves ordinary ones alone and says the same twice."""
+    monkeypatch.chdir(tmp_path)
+    Path("bench.txt").write_text("A sentence that nobody has ever said about anything before\n")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
+    kind = registry.load("cleaning", name)
+    options = kind.Options(**REQUIRED.get(name, {}))
     assert options.name == name
-    made = step(options)
+    made = kind(options)
     assert isinstance(made, CleaningStep)
-    example = Labelled("Profit rose", "up")
-    repaired, _ = made.repair(example)
-    assert isinstance(repaired, Labelled)
+    repaired, change = made.repair(example, Row({}, "rows.jsonl", 1))
+    assert type(repaired) is type(example)
+    assert repaired.classes == example.classes
+    assert (repaired == example) == (change is None)
+    assert made.repair(repaired, Row({}, "rows.jsonl", 1)) == (repaired, None), "repaired once is repaired"
+    if name != "rules":
+        assert change is None
+    assert all(file.digest() for file in made.files())
 
 
 def test_the_first_row_wins_and_reasons_name_it() -> None:

@@ -1,0 +1,192 @@
+"""Finds personal data in texts. Precision first: a number counts only with its checksum, its form or a word before it,
+for an ordinary sentence about money is full of numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from luthier.data.checksums import is_bank_card, is_chinese_id, is_iban, is_ipv4, is_us_ssn
+
+Kind = Literal["email", "iban", "chinese_id", "bank_card", "us_ssn", "phone", "medical_record", "ip_address", "name"]
+
+KINDS: dict[Kind, str] = {
+    "email": "EMAIL",
+    "iban": "IBAN",
+    "chinese_id": "ID",
+    "bank_card": "CARD",
+    "us_ssn": "SSN",
+    "phone": "PHONE",
+    "medical_record": "MRN",
+    "ip_address": "IP",
+    "name": "NAME",
+}
+"""What is found, in order of precedence, and the word of its placeholder."""
+
+_MONEY_BEFORE = r"(?<![$€£¥￥])(?<![$€£¥￥] )(?<!USD )(?<!EUR )(?<!RMB )(?<!CNY )"
+_MONEY_BEHIND = r"(?!\s?(?:元|万|亿|股|美元|港元|人民币|%|％|shares|dollars|euros|yuan|people|million|billion))"
+_CHINESE_NAME = r"[\u4e00-\u9fff]{1,3}?(?:·[\u4e00-\u9fff]{1,8})?[\u4e00-\u9fff]"
+_BEHIND_NAME = r"(?=\s|$|[,，。;；、|)）]|性别|年龄|先生|女士|电话|手机|身份证|病历)"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Personal data at a place in a text.
+
+    Attributes:
+        kind: what it is.
+        start: its first character.
+        end: the character behind it.
+        value: itself, in the form by which two of them are the same.
+    """
+
+    kind: Kind
+    start: int
+    end: int
+    value: str
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """What one kind looks like: the group `value`, or the whole match, when `check` agrees without what is dropped."""
+
+    kind: Kind
+    regex: re.Pattern[str]
+    check: Callable[[str], bool] = lambda value: True
+    drop: str = r"[\s-]"
+
+
+def _international(value: str) -> bool:
+    """Whether a country has given out such a number."""
+    import phonenumbers
+
+    try:
+        return bool(phonenumbers.is_valid_number(phonenumbers.parse(f"+{value}", None)))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _plausible(value: str) -> bool:
+    """Seven to fifteen digits (ITU-T E.164), not all the same."""
+    return 7 <= len(value) <= 15 and len(set(value)) > 1
+
+
+_NUMBER = r"\+?\(?\d[\d\s().-]{5,18}\d(?!\d)"
+_PATTERNS = (
+    _Pattern(
+        "email",
+        re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}(?![\w-])", re.A),
+        drop=r"\s",
+    ),
+    _Pattern(
+        "iban",
+        re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
+        is_iban,
+    ),
+    _Pattern(
+        "chinese_id",
+        re.compile(r"(?<![A-Za-z0-9])[1-68]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dXx](?![A-Za-z0-9])"),
+        is_chinese_id,
+    ),
+    _Pattern(
+        "bank_card",
+        re.compile(
+            r"(?<![\w.,-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})"
+            r"(?![\w-]|[.,]\d)",
+            re.A,
+        ),
+        is_bank_card,
+    ),
+    _Pattern("us_ssn", re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-]|\.\d)", re.A), is_us_ssn, drop=r"\s"),
+    _Pattern("phone", re.compile(r"(?<![\w+])\+[1-9][\d\s().-]{6,18}\d(?!\d|\s?%)", re.A), _international, drop=r"\D"),
+    _Pattern(
+        "phone",
+        re.compile(rf"(?<![\w.,-]){_MONEY_BEFORE}1[3-9]\d([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_MONEY_BEHIND}", re.A),
+        drop=r"\D",
+    ),
+    _Pattern("phone", re.compile(r"(?<![\w.,-])0\d{2,3}-[2-9]\d{6,7}(?![\w-]|[.,]\d)", re.A), drop=r"\D"),
+    _Pattern(
+        "phone",
+        re.compile(r"(?<![\w.,-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}(?![\w-]|[.,]\d)", re.A),
+        drop=r"\D",
+    ),
+    _Pattern(
+        "phone",
+        re.compile(
+            r"(?:\b(?:tele)?phone|\btel|\bfax|\bmobile|\bcell|电话|手机|传真|手机号|联系方式)"
+            rf"(?:\s?(?:no|number|号码|号))?\s*[.:：]+\s*(?P<value>{_NUMBER})",
+            re.I,
+        ),
+        _plausible,
+        drop=r"\D",
+    ),
+    _Pattern(
+        "medical_record",
+        re.compile(
+            r"(?:\bMRN|\bmedical record(?: number| no)?|\bpatient id|病历号|病案号|住院号|门诊号|就诊号)"
+            r"\s*(?:is|为|是)?[.:：#]*\s*(?P<value>[A-Z]{0,3}-?\d{4,15})(?!\w)",
+            re.I,
+        ),
+    ),
+    _Pattern("ip_address", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)", re.A), is_ipv4),
+    _Pattern(
+        "name",
+        re.compile(
+            r"(?:^|[\n;,|.] ?)(?:(?i:patient|customer|client|full|contact|employee)(?:'s)? )?[Nn]ame\s?: ?"
+            r"(?P<value>(?:[A-Z][\w'’-]+\.?|[A-Z]\.)(?: (?:[A-Z][\w'’-]+|[A-Z]\.)){1,3})"
+        ),
+        drop=r"^\s|\s$",
+    ),
+    _Pattern("name", re.compile(rf"(?:姓名|联系人)\s?[:：]\s?(?P<value>{_CHINESE_NAME}){_BEHIND_NAME}"), drop=r"\s"),
+)
+
+
+def find_personal(text: str, kinds: Collection[Kind], names: Sequence[str] = ()) -> list[Found]:
+    """Personal data in a text, in order, no two overlapping.
+
+    Args:
+        text: the text.
+        kinds: what to look for.
+        names: names that are known to stand in it; only they and those behind `Name:` or 姓名： are found.
+    """
+    found: list[Found] = []
+    for candidates in (_candidates(text, kinds), _named(text, names if "name" in kinds else ())):
+        for candidate in candidates:
+            if all(candidate.end <= other.start or candidate.start >= other.end for other in found):
+                found.append(candidate)
+    return sorted(found, key=lambda each: each.start)
+
+
+def hidden(text: str, names: Sequence[str] = ()) -> str:
+    """A text with every piece of personal data replaced by its kind, such as [EMAIL]."""
+    return replaced(text, find_personal(text, KINDS, names), lambda each: f"[{KINDS[each.kind]}]")
+
+
+def replaced(text: str, found: Sequence[Found], placeholder: Callable[[Found], str]) -> str:
+    """A text with placeholders where something was found."""
+    pieces, end = [], 0
+    for each in found:
+        pieces += [text[end : each.start], placeholder(each)]
+        end = each.end
+    return "".join([*pieces, text[end:]])
+
+
+def _candidates(text: str, kinds: Collection[Kind]) -> Iterator[Found]:
+    for pattern in _PATTERNS:
+        if pattern.kind not in kinds:
+            continue
+        for match in pattern.regex.finditer(text):
+            group: str | int = "value" if "value" in pattern.regex.groupindex else 0
+            value = re.sub(pattern.drop, "", match[group]).casefold()
+            if pattern.check(value):
+                yield Found(pattern.kind, match.start(group), match.end(group), value)
+
+
+def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
+    """Where known names stand: whole words, apart from Chinese, which has no spaces."""
+    for name in sorted(names, key=len, reverse=True):
+        edge = (r"(?<!\w)", r"(?!\w)") if name.isascii() else ("", "")
+        for match in re.finditer(f"{edge[0]}{re.escape(name)}{edge[1]}", text):
+            yield Found("name", match.start(), match.end(), name.casefold())

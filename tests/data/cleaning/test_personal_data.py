@@ -1,0 +1,41 @@
+from luthier.data.examples import Conversation, Labelled, Message, Row
+
+
+def masked(made, text, **values):
+    example, change = made.repair(Labelled(text, "x"), Row(values, "rows.jsonl", 1))
+    return example.text, change
+
+
+def test_the_same_value_gets_the_same_placeholder(step):
+    made = step("personal_data")
+    assert masked(made, "a@example.com wrote to b@example.com") == (
+        "[EMAIL_1] wrote to [EMAIL_2]",
+        "personal data masked: e-mail addresses",
+    )
+    assert masked(made, "B@example.com, SSN 123-45-6789") == (
+        "[EMAIL_2], SSN [SSN_1]",
+        "personal data masked: e-mail addresses; personal data masked: US social security numbers",
+    )
+    assert masked(made, "Profit rose") == ("Profit rose", None)
+    assert made.counts() == {
+        "e-mail addresses": 3,
+        "different e-mail addresses": 2,
+        "US social security numbers": 1,
+        "different US social security numbers": 1,
+    }
+    assert made.notes() == ["personal_data: masked 3 e-mail addresses, 1 US social security numbers"]
+
+
+def test_names_come_from_columns_and_go_from_every_turn(step):
+    made = step("personal_data", name_columns=["patient", "doctor"])
+    chat = Conversation((Message("user", "I am Ann Lee"), Message("assistant", "Dear Ann Lee, Dr Bo Chen is in")))
+    repaired, change = made.repair(chat, Row({"patient": " Ann Lee ", "doctor": "Bo Chen"}, "rows.csv", 2))
+    assert [message.content for message in repaired.messages] == ["I am [NAME_1]", "Dear [NAME_1], Dr [NAME_2] is in"]
+    assert change == "personal data masked: names"
+    assert masked(made, "Ann Lee is well", patient=None) == ("Ann Lee is well", None)
+
+
+def test_kinds_can_be_chosen(step):
+    made = step("personal_data", kinds=["ip_address"])
+    assert masked(made, "a@example.com from 10.0.0.1")[0] == "a@example.com from [IP_1]"
+    assert masked(step("personal_data"), "10.0.0.1") == ("10.0.0.1", None)
