@@ -157,7 +157,7 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
     with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
         for place, (tally, each) in enumerate(zip(tallies, opened, strict=True)):
             before = sum(earlier.read for earlier in tallies[:place])
-            for example, row in _rewritten(each, writer, tally, lambda done, before=before: progress(before + done)):
+            for example, row in _rewritten(each, writer, tally, progress, before):
                 file.write(_line({**row, ORIGIN: tally.path}))
                 key = _key(example)
                 if (first := said.get(key)) is None:
@@ -188,7 +188,7 @@ def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:
 
 
 def _rewritten(
-    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None]
+    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None], before: int = 0
 ) -> Iterator[tuple[Example, dict[str, Any]]]:
     """Every example that the new format has room for, with its row; the others are counted."""
     for row in opened.rows():
@@ -205,8 +205,8 @@ def _rewritten(
             tally.written += 1
             yield part, written
         if tally.read % _EVERY == 0:
-            progress(tally.read)
-    progress(tally.read)
+            progress(before + tally.read)
+    progress(before + tally.read)
 
 
 def _parts(opened: OpenSource, row: Row | BadRow) -> Sequence[Part]:

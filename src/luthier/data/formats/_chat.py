@@ -80,7 +80,7 @@ def read_calls(value: Any, what: str) -> tuple[Mapping[str, Any], ...]:
     try:
         value = json.loads(value) if isinstance(value, str) else value
         calls = [_call(item) for item in (value if isinstance(value, list) else [value])]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         calls = []
     if not calls:
         raise UnreadableRow(f'{what} calls no function: expected {{"name": ..., "arguments": ...}}')
