@@ -30,7 +30,7 @@ from luthier.data.examples import (
     UnreadableRow,
     UnwritableExample,
 )
-from luthier.data.formats import Part, Writable, examples_in, load_format
+from luthier.data.formats import Format, Part, Writable, examples_in, load_format
 from luthier.data.intake import OpenSource
 from luthier.data.ledger import reason_class
 from luthier.errors import ConfigError, DataError
@@ -52,6 +52,7 @@ ORIGIN = "source"
 """The column that says which file a merged row is from."""
 
 _FIRST = 10
+_LOOK = 100
 _EVERY = 1000
 
 
@@ -69,6 +70,7 @@ class Tally:
         first: the first ten of both, as `file:line reason`.
         repeated: written examples that say what an earlier one of this source says; they are written all the same.
         shared: written examples that an earlier source says too, by that source.
+        left_out: columns of the first rows that no example is made of, so that the new file has not got them.
     """
 
     path: str
@@ -80,6 +82,16 @@ class Tally:
     first: list[str] = field(default_factory=list)
     repeated: int = 0
     shared: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, None] = field(default_factory=dict)
+
+    def look_at(self, row: Row, form: Format) -> None:
+        """Notes which columns of a row play no role."""
+        try:
+            used = set(form.roles(row).values())
+        except UnreadableRow:
+            return
+        if used <= set(row.values):  # else the roles are played inside of a column
+            self.left_out |= dict.fromkeys(str(column) for column in row.values if column not in used)
 
     def lost(self, counter: Counter[str], row: Row | BadRow, reason: str) -> None:
         """Counts an example that is not written."""
@@ -192,6 +204,8 @@ def _rewritten(
 ) -> Iterator[tuple[Example, dict[str, Any]]]:
     """Every example that the new format has room for, with its row; the others are counted."""
     for row in opened.rows():
+        if tally.read < _LOOK and isinstance(row, Row) and opened.format is not None:
+            tally.look_at(row, opened.format)
         for part in _parts(opened, row):
             tally.read += 1
             if isinstance(part, UnreadableRow):
