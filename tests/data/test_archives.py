@@ -16,7 +16,7 @@ FILES = {
     "news/a.jsonl": json.dumps({"text": "Profit rose", "label": "up"}),
     "news/b.csv": "text,label\nCosts fell,down\n",
     "tweets/AAPL/2014-01-01": json.dumps({"text": ["$", "aapl"]}),
-    "README.md": "# About",
+    "README.txt": "About",
 }
 
 
@@ -44,7 +44,7 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path, name: str) -> None:
     path = pack(tmp_path / name, FILES)
     files, unknown = data_files(SourceConfig(path=str(path)))
     assert [file.name for file in files] == [f"{path}/news/a.jsonl", f"{path}/news/b.csv"]
-    assert unknown == [f"{path}/README.md", f"{path}/tweets/AAPL/2014-01-01"]
+    assert unknown == [f"{path}/README.txt", f"{path}/tweets/AAPL/2014-01-01"]
     rows = list(read_rows(SourceConfig(path=str(path))))
     assert [row.values["label"] for row in rows if isinstance(row, Row)] == ["up", "down"]
 

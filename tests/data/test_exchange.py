@@ -56,6 +56,14 @@ def test_every_row_is_written_refused_or_unreadable(tmp_path: Path) -> None:
     ]
 
 
+def test_columns_that_play_no_role_are_named(tmp_path: Path) -> None:
+    rows = write(tmp_path / "rows.jsonl", {"id": 7, "text": "Profit rose", "label": "up", "date": "2024-01-05"})
+    made = converted(rows, "labelled", tmp_path / "out.jsonl")
+    assert list(made.tallies[0].left_out) == ["id", "date"]
+    nested = write(tmp_path / "pairs.jsonl", {"translation": {"en": "Profit rose", "zh": "利润增长"}})
+    assert not converted(nested, "pair", tmp_path / "out.jsonl").tallies[0].left_out
+
+
 def test_there_and_back_again(tmp_path: Path) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "price", "arguments": {"of": "AAPL"}}}
     turns = [

@@ -68,24 +68,27 @@ def test_docx_has_paragraphs_and_tables_in_their_order(tmp_path: Path) -> None:
     assert one(tmp_path / "a.docx") == "Results\n\nProfit rose.\n\n| Sales | 12 |\n\nCosts fell."
 
 
-PAGE = """{n} 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]
-/Contents {c} 0 R/Resources<</Font<</F1 3 0 R>>>>>>endobj
-{c} 0 obj<</Length {length}>>stream
-{drawn}
-endstream endobj
-"""
-
-
 def pdf(*texts: str) -> bytes:
     """A minimal PDF of a page a text; an empty text is a page without any."""
-    font = "3 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\n"
-    pages = ""
-    for place, text in enumerate(texts):
+    kids = " ".join(f"{4 + 2 * place} 0 R" for place in range(len(texts)))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {len(texts)}/Kids[{kids}]>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    for text in texts:
         drawn = f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET" if text else ""
-        pages += PAGE.format(n=10 + 2 * place, c=11 + 2 * place, length=len(drawn), drawn=drawn)
-    kids = " ".join(f"{10 + 2 * place} 0 R" for place in range(len(texts)))
-    top = f"1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count {len(texts)}/Kids[{kids}]>>endobj\n"
-    return f"%PDF-1.4\n{top}{font}{pages}trailer<</Root 1 0 R>>\n%%EOF\n".encode()
+        contents = f"/Contents {len(objects) + 2} 0 R/Resources<</Font<</F1 3 0 R>>>>"
+        objects.append(f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 300]{contents}>>")
+        objects.append(f"<</Length {len(drawn)}>>stream\n{drawn}\nendstream")
+    written, places = "%PDF-1.4\n", []
+    for number, item in enumerate(objects, start=1):
+        places.append(len(written))
+        written += f"{number} 0 obj{item}endobj\n"
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    size = len(objects) + 1
+    end = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{len(written)}\n"
+    return f"{written}{end}%%EOF\n".encode()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -39,7 +39,7 @@ def test_what_was_detected_is_said(tmp_path: Path) -> None:
     (folder / "notes.md").write_text("#")
     _, notes = take(folder)
     assert notes == [
-        f"{folder}: 1 file of a kind that cannot be read, left out: {folder / 'notes.md'}",
+        f"{folder}: 1 file left out, not rows: {folder / 'notes.md'}",
         f"{folder}: read as gb18030 (detected)",
         f"{folder}: format labelled, seen from text, label in the first 1 rows",
     ]

@@ -66,7 +66,7 @@ WHOLE: dict[str, Any] = {"split": {"test": 0, "validation": 0}, "tolerance": 1.0
 
 
 def test_a_row_and_its_examples_have_lines_of_their_own(run: Callable[..., Prepared]) -> None:
-    prepared = run([report(1, "12.5", "11.0", ""), report(2, "1")], **WHOLE)
+    prepared = run([report(1, "12.5", "11.0", ""), report(2, "1")], **WHOLE, clean=[])
     assert [(line.row_id, line.parent_id, line.origin, line.fate, line.line) for line in ledger(prepared)] == [
         (0, None, "raw", "kept", 1),
         (1, 0, "part", "kept", 1),

@@ -57,10 +57,3 @@ def test_it_is_recognised_and_read(
     parts = [part for row in rows for part in examples_in(opened.format, row)]
     good = [part for part in parts if not isinstance(part, UnreadableRow)]
     assert len(good) >= share * len(parts)
-
-
-@pytest.mark.real
-def test_nothing_is_taken_for_fingpts_that_does_not_say_so(shared_data: Path) -> None:
-    for name in ("consulting", "task", "computing", "retrieval"):
-        path = shared_data / f"disc_finllm_sft_sample/{name}_part.json"
-        assert OpenSource.open(SourceConfig(path=str(path)), lambda note: None).name == "alpaca"

@@ -176,7 +176,7 @@ def test_missing_files_suggest_the_nearest(tmp_path: Path) -> None:
 
 
 def test_folders_and_kinds_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "readme.md").write_text("#")
+    (tmp_path / "picture.png").write_text("#")
     with pytest.raises(DataError, match="no file that can be read"):
         read(tmp_path)
     archive = tmp_path / "rows.xlsx"

@@ -31,7 +31,7 @@ def unpacked(path: Path) -> Path:
     folder = cache_folder() / "archives" / content_hash(path)[:24]
     if not folder.is_dir():
         try:
-            with new_folder(folder) as aside:
+            with new_folder(folder, many=True) as aside:
                 _unpack(path, aside)
         except _BROKEN as error:
             raise DataError(

@@ -30,7 +30,7 @@ from luthier.data.examples import (
     UnreadableRow,
     UnwritableExample,
 )
-from luthier.data.formats import Part, Writable, examples_in, load_format
+from luthier.data.formats import Format, Part, Writable, examples_in, load_format
 from luthier.data.intake import OpenSource
 from luthier.data.ledger import reason_class
 from luthier.errors import ConfigError, DataError
@@ -52,6 +52,7 @@ ORIGIN = "source"
 """The column that says which file a merged row is from."""
 
 _FIRST = 10
+_LOOK = 100
 _EVERY = 1000
 
 
@@ -69,6 +70,7 @@ class Tally:
         first: the first ten of both, as `file:line reason`.
         repeated: written examples that say what an earlier one of this source says; they are written all the same.
         shared: written examples that an earlier source says too, by that source.
+        left_out: columns of the first rows that no example is made of, so that the new file has not got them.
     """
 
     path: str
@@ -80,6 +82,16 @@ class Tally:
     first: list[str] = field(default_factory=list)
     repeated: int = 0
     shared: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, None] = field(default_factory=dict)
+
+    def look_at(self, row: Row, form: Format) -> None:
+        """Notes which columns of a row play no role."""
+        try:
+            used = set(form.roles(row).values())
+        except UnreadableRow:
+            return
+        if used <= set(row.values):  # else the roles are played inside of a column
+            self.left_out |= dict.fromkeys(str(column) for column in row.values if column not in used)
 
     def lost(self, counter: Counter[str], row: Row | BadRow, reason: str) -> None:
         """Counts an example that is not written."""
@@ -157,7 +169,7 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
     with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
         for place, (tally, each) in enumerate(zip(tallies, opened, strict=True)):
             before = sum(earlier.read for earlier in tallies[:place])
-            for example, row in _rewritten(each, writer, tally, lambda done, before=before: progress(before + done)):
+            for example, row in _rewritten(each, writer, tally, progress, before):
                 file.write(_line({**row, ORIGIN: tally.path}))
                 key = _key(example)
                 if (first := said.get(key)) is None:
@@ -188,10 +200,12 @@ def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:
 
 
 def _rewritten(
-    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None]
+    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None], before: int = 0
 ) -> Iterator[tuple[Example, dict[str, Any]]]:
     """Every example that the new format has room for, with its row; the others are counted."""
     for row in opened.rows():
+        if tally.read < _LOOK and isinstance(row, Row) and opened.format is not None:
+            tally.look_at(row, opened.format)
         for part in _parts(opened, row):
             tally.read += 1
             if isinstance(part, UnreadableRow):
@@ -205,8 +219,8 @@ def _rewritten(
             tally.written += 1
             yield part, written
         if tally.read % _EVERY == 0:
-            progress(tally.read)
-    progress(tally.read)
+            progress(before + tally.read)
+    progress(before + tally.read)
 
 
 def _parts(opened: OpenSource, row: Row | BadRow) -> Sequence[Part]:

@@ -119,7 +119,7 @@ class OpenSource:
         files, unknown = data_files(source)
         if unknown:
             shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-            say(f"{source.path}: {_files(len(unknown))} of a kind that cannot be read, left out: {shown}")
+            say(f"{source.path}: {_files(len(unknown))} left out, not rows: {shown}")
         if source.encoding == "auto":
             _say_encodings(source.path, files, say)
         name = source.format

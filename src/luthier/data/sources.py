@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,6 +26,9 @@ _EXPECTED = (
     "JSON, JSONL, CSV, TSV, Parquet, CoNLL, XML or TXT, each also as .gz; Markdown, HTML, DOCX or PDF; "
     "a folder or archive of them"
 )
+
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|citation|changelog)\b", re.IGNORECASE)
+"""Names of files that are about the data beside them."""
 
 
 class RowSource(Protocol):
@@ -55,7 +59,7 @@ class RowSource(Protocol):
 
 
 def data_files(source: SourceConfig) -> tuple[Sequence[RowSource], list[str]]:
-    """What a source is read from, sorted, and the names of those files in a folder that are of no known kind.
+    """What a source is read from, sorted, and the names of those files in a folder that are no rows.
 
     Raises:
         DataError: there is nothing at the path, or nothing that can be read.
@@ -146,7 +150,9 @@ def _visible(path: Path, pattern: str | None) -> Iterator[Path]:
 
 
 def _kind(path: Path, known: dict[str, str], source: SourceConfig) -> str | None:
-    """By its suffix; files that the user picked by a pattern may have an unknown one."""
+    """By its suffix; files that the user picked by a pattern may have an unknown one, or be called README."""
+    if _ABOUT.match(path.name) and not source.files:
+        return None
     return kind_of(path, known) or (sniffed_kind(path) if source.files and not source.documents else None)
 
 

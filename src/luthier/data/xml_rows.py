@@ -7,7 +7,7 @@ only is that text, and with attributes beside it an object with the text under `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from luthier.data.json_rows import Item
@@ -29,9 +29,11 @@ class _Document:
 
     def __init__(self, text: TextIO) -> None:
         self.text = text
-        self.parser = XMLPullParser(("start", "end"))
+        self.parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
         self.root: Element | None = None
+        self.first: Element | None = None
         self.depth = 0
+        self.children = 0
         self.alike = False
         self.given = 0
         self.taken = 0
@@ -55,20 +57,33 @@ class _Document:
 
     def _ended(self) -> Iterator[Item]:
         """Rows that are complete by now."""
-        for event, element in self.parser.read_events():
+        for event, element in cast("Iterator[tuple[str, Element]]", self.parser.read_events()):
             if event == "start":
                 self.depth += 1
-                if self.root is None:
+                if self.depth == 1:
                     self.root = element
-                elif self.depth == 2 and len(self.root) == 2:
-                    self.alike = self.alike or self.root[0].tag == self.root[1].tag
-                continue
-            self.depth -= 1
-            if self.depth == 1 and self.alike and self.root is not None:
-                for row in list(self.root):
-                    self.given += 1
-                    yield Item(self.given, _value(row))
-                    self.root.remove(row)
+                elif self.depth == 2:
+                    yield from self._child(element)
+            else:
+                self.depth -= 1
+                if self.depth == 1 and self.alike:
+                    yield self._row(element)
+                elif self.depth == 1 and self.first is None:
+                    self.first = element
+
+    def _child(self, element: Element) -> Iterator[Item]:
+        """An element below the root begins: the second one tells whether they are alike."""
+        self.children += 1
+        if self.children == 2 and self.first is not None and self.first.tag == element.tag:
+            self.alike = True
+            yield self._row(self.first)
+
+    def _row(self, element: Element) -> Item:
+        self.given += 1
+        item = Item(self.given, _value(element))
+        if self.root is not None:
+            self.root.remove(element)
+        return item
 
 
 def _value(element: Element) -> Any:

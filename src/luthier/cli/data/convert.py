@@ -67,6 +67,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
         "first": tally.first,
         "repeated": tally.repeated,
         "shared": dict(tally.shared),
+        "left_out": list(tally.left_out),
     }
 
 
@@ -84,8 +85,12 @@ def show(made: Exchange, console: Console) -> None:
 
 
 def show_lost(made: Exchange, console: Console) -> None:
-    """Why rows are not in the new file, the most frequent reason first, and where the first of them stand."""
+    """What is not in the new file: columns; rows, the most frequent reason first, and where the first of them stand."""
     for tally in made.tallies:
+        if tally.left_out:
+            console.print(
+                f"{tally.path}: columns left out: {', '.join(tally.left_out)}", style="yellow", soft_wrap=True
+            )
         for fate, counter in (("unreadable", tally.unreadable), ("refused", tally.refused)):
             for reason, count in counter.most_common():
                 console.print(f"{tally.path}: {count:,} {fate}: {reason}", style="yellow", soft_wrap=True)

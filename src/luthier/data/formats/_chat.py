@@ -54,10 +54,11 @@ def read_turns(value: Any, column: str, role_key: str, text_key: str, roles: Map
         what = f"turn {number} of column '{column}'"
         if not isinstance(turn, dict) or role_key not in turn:
             raise UnreadableRow(f"{what} has no '{role_key}'")
-        role = roles.get(str(turn[role_key]).casefold())
+        speaker = str(turn[role_key]).casefold()
+        role = roles.get(speaker)
         if role is None:
             raise UnreadableRow(f"{what} has the unknown role '{turn[role_key]}'")
-        messages.append(_message(turn, role, text_key, what, said=turn[role_key] != CALL))
+        messages.append(_message(turn, role, text_key, what, said=speaker != CALL))
     return messages
 
 
@@ -80,7 +81,7 @@ def read_calls(value: Any, what: str) -> tuple[Mapping[str, Any], ...]:
     try:
         value = json.loads(value) if isinstance(value, str) else value
         calls = [_call(item) for item in (value if isinstance(value, list) else [value])]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         calls = []
     if not calls:
         raise UnreadableRow(f'{what} calls no function: expected {{"name": ..., "arguments": ...}}')
