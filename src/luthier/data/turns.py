@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from luthier.data.examples import Conversation
+from luthier.data.examples import Conversation, Message
+from luthier.data.skeletons import Skeleton, marks, only_prints_contents
 from luthier.data.templates import named_templates
 from luthier.errors import ConfigError
 
@@ -54,8 +55,24 @@ def texts_of(tokenizer: Any, template: str, asked: Sequence[tuple[Conversation, 
         )
 
     without = [each for each in asked if not each[0].tools]
-    plain = iter(rendered(without, None) if without else [])  # the template is called once for all of them
+    if only_prints_contents(template):
+        plain = iter(_filled(without, rendered))
+    else:
+        plain = iter(rendered(without, None) if without else [])
     return [rendered([each], list(each[0].tools))[0] if each[0].tools else next(plain) for each in asked]
+
+
+def _filled(asked: Sequence[tuple[Conversation, int]], rendered: Callable[..., list[str]]) -> Iterator[str]:
+    """Renders once for every sequence of roles, and puts the contents in."""
+    skeletons: dict[tuple[str, ...], Skeleton] = {}
+    for chat, upto in asked:
+        messages = chat.messages[:upto]
+        roles = tuple(message.role for message in messages)
+        if roles not in skeletons:
+            marked = map(Message, (message.role for message in messages), marks(upto))
+            [text] = rendered([(Conversation(tuple(marked)), upto)], None)
+            skeletons[roles] = Skeleton(text, upto)
+        yield skeletons[roles].fill([message.content for message in messages])
 
 
 def learned_turns(
