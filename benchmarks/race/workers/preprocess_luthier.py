@@ -23,11 +23,16 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(job["base"])
     data = {"train": job["file"], "max_length": job["cutoff"]}
     config = RunConfig.model_validate({"model": {"base": job["base"]}, "data": data})
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     prepared = prepare(config, CausalLm(config.task), tokenizer, "race", cache=path.parent / "prepared")
-    seconds = time.perf_counter() - begun
+    seconds, worked = time.perf_counter() - begun, time.process_time() - worked
     summary = prepared.summary
-    result = {"seconds": seconds, "rows": summary.rows_in, "tokens": sum(summary.tokens.values())}
+    result = {
+        "seconds": seconds,
+        "rows": summary.rows_in,
+        "processor_seconds": worked,
+        "tokens": sum(summary.tokens.values()),
+    }
     (path.parent / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 

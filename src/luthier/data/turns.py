@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from luthier.data.examples import Conversation, Message
+from luthier.data.skeletons import Skeleton, marks, only_prints_contents
 from luthier.data.templates import named_templates
 from luthier.errors import ConfigError
 
 _STAND_IN = "an answer"
+_PLAIN = {"role", "content"}
 
 Asked = tuple[Conversation, int]
 """A conversation, and how many of its messages are meant."""
@@ -63,17 +65,33 @@ class ChatTemplate:
                 where="data.template: chat",
                 hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
             )
-        without = [each for each in asked if not each[0].tools]
-        plain = iter(self._rendered(without, None, prompt) if without else [])  # one call for all of them
+        chats = [(self.as_dicts(chat.messages[:upto]), list(chat.tools) or None) for chat, upto in asked]
+        alike = [tools is None and all(turn.keys() == _PLAIN for turn in turns) for turns, tools in chats]
+        plain = iter(self._plain([turns for (turns, _), same in zip(chats, alike, strict=True) if same], prompt))
         return [
-            self._rendered([each], list(each[0].tools), prompt)[0] if each[0].tools else next(plain) for each in asked
+            next(plain) if same else self._rendered([turns], prompt, tools)[0]
+            for (turns, tools), same in zip(chats, alike, strict=True)
         ]
 
-    def _rendered(self, asked: Sequence[Asked], tools: list[Any] | None, prompt: bool) -> list[str]:
-        messages = [self.as_dicts(chat.messages[:upto]) for chat, upto in asked]
+    def _plain(self, chats: Sequence[list[dict[str, Any]]], prompt: bool) -> Iterator[str]:
+        """Chats of nothing but roles and contents: in one call, or once for every sequence of roles."""
+        if not only_prints_contents(self.text):
+            yield from self._rendered(chats, prompt) if chats else []
+            return
+        skeletons: dict[tuple[str, ...], Skeleton] = {}
+        for turns in chats:
+            roles = tuple(turn["role"] for turn in turns)
+            if roles not in skeletons:
+                marked = [{"role": role, "content": mark} for role, mark in zip(roles, marks(len(roles)), strict=True)]
+                skeletons[roles] = Skeleton(self._rendered([marked], prompt)[0], len(roles))
+            yield skeletons[roles].fill([turn["content"] for turn in turns])
+
+    def _rendered(
+        self, chats: Sequence[list[dict[str, Any]]], prompt: bool, tools: list[Any] | None = None
+    ) -> list[str]:
         return list(
             self.tokenizer.apply_chat_template(
-                messages, tools=tools, chat_template=self.text, add_generation_prompt=prompt, tokenize=False
+                list(chats), tools=tools, chat_template=self.text, add_generation_prompt=prompt, tokenize=False
             )
         )
 
