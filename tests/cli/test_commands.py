@@ -113,3 +113,16 @@ def test_a_budget_of_money_needs_prices(data, capsys):
     assert run([*arguments, "--out", "new.jsonl", "--money", "2"]) == 2
     assert "--prompt-price" in capsys.readouterr().err
     assert not (data / "new.jsonl").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("own_cache")
+def test_inspect_says_what_a_row_was_made_of(tmp_path, write_config, tiny_llama, labelled_file, capsys):
+    augment = [{"name": "paraphrase", "wordings": ["Is it {labels}?"]}]
+    config = write_config(tmp_path / "run.yaml", tiny_llama, labelled_file, data={"augment": augment})
+    assert run(["inspect", str(config), "--row", "61", "--json"]) == 0
+    parent = json.loads(capsys.readouterr().out)["ledger"]["parent_id"]
+    assert run(["inspect", str(config), "--row", "61"]) == 0
+    shown = capsys.readouterr().out
+    assert f"origin: augmented, made of row {parent}\n" in shown
+    assert "changes: asked in other words" in shown
