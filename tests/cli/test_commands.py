@@ -88,3 +88,41 @@ def test_doctor(capsys):
 def test_report_of_no_run_is_2(tmp_path, capsys):
     assert run(["report", str(tmp_path)]) == 2
     assert "there is no run in" in capsys.readouterr().err
+
+
+def test_rows_are_generated_from_a_file(data, capsys, stub):
+    def answer(body, number):
+        rows = [("Compare the ports of", "Cargo differs."), ("Name a bridge in", "")]
+        city = ["Turku", "Lima", "Osaka"][number % 3] * (1 + number)
+        return "\n".join(json.dumps({"instruction": f"{asked} {city}", "output": said}) for asked, said in rows)
+
+    arguments = ["data", "generate", "rows.jsonl", "--endpoint", stub(answer).url, "--model", "m", "--out", "new.jsonl"]
+    assert run([*arguments, "--rows", "2", "--at-once", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 rows in new.jsonl" in shown
+    assert "2 empty" in shown
+    assert "2 rows were wanted" in shown
+    assert run([*arguments, "--rows", "100", "--requests", "3", "--at-once", "1", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["rows"], made["requests"], made["ended"]) == (3, 3, "the budget of 3 requests")
+    assert len((data / "new.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_budget_of_money_needs_prices(data, capsys):
+    arguments = ["data", "generate", "rows.jsonl", "--endpoint", "http://127.0.0.1:1/v1", "--model", "m"]
+    assert run([*arguments, "--out", "new.jsonl", "--money", "2"]) == 2
+    assert "--prompt-price" in capsys.readouterr().err
+    assert not (data / "new.jsonl").exists()
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("own_cache")
+def test_inspect_says_what_a_row_was_made_of(tmp_path, write_config, tiny_llama, labelled_file, capsys):
+    augment = [{"name": "paraphrase", "wordings": ["Is it {labels}?"]}]
+    config = write_config(tmp_path / "run.yaml", tiny_llama, labelled_file, data={"augment": augment})
+    assert run(["inspect", str(config), "--row", "61", "--json"]) == 0
+    parent = json.loads(capsys.readouterr().out)["ledger"]["parent_id"]
+    assert run(["inspect", str(config), "--row", "61"]) == 0
+    shown = capsys.readouterr().out
+    assert f"origin: augmented, made of row {parent}\n" in shown
+    assert "changes: asked in other words" in shown

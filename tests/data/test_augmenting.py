@@ -151,6 +151,15 @@ def test_rows_know_their_source_and_who_wrote_them(tmp_path: Path) -> None:
     assert again.digest == made.digest, "weights act when rows are drawn"
 
 
+def test_what_a_model_wrote_is_never_carved_out(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.jsonl", range(20))
+    second = write(tmp_path / "second.jsonl", range(50, 70), luthier_origin="generated")
+    made = run(first, train=[str(first), str(second)], split={"test": 0.2, "validation": 0.2}, clean=[])
+    lines = [line for line in ledger(made) if line.fate == "kept"]
+    assert {line.split for line in lines if line.origin == "generated"} == {"train"}
+    assert sum(line.split == "test" for line in lines) == 4, "a share of the other rows"
+
+
 def test_an_augmented_row_is_there_to_look_at(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", range(10))
     made = run(path, split={"test": 0, "validation": 0}, augment=[{"name": "paraphrase", "wordings": ["Rising?"]}])

@@ -42,6 +42,16 @@ def test_the_ledgers_line(config, labelled_file):
     assert found.ledger.supervised == sum(token.supervised for token in found.sequences[0])
 
 
+def test_a_row_made_of_another_one(config, labelled_file):
+    made = config(augment=[{"name": "paraphrase", "wordings": ["Is it {labels}?"]}])
+    found = pipeline.inspect(made, row=60)
+    parent = json.loads(labelled_file.read_text().splitlines()[found.ledger.parent_id])
+    assert (found.ledger.origin, found.ledger.line) == ("augmented", found.ledger.parent_id + 1)
+    text = "".join(token.text for token in found.sequences[0])
+    assert f"Is it up, down, flat?\n{parent['text']}" in text
+    assert found.ledger.tokens == len(found.sequences[0])
+
+
 def test_the_first_training_row_is_taken_when_none_is_named(config):
     found = pipeline.inspect(config())
     assert found.ledger.split == "train"

@@ -79,6 +79,13 @@ def test_a_complete_run_shows_everything(full_run):
     assert page.tags.count("svg") == 3
 
 
+def test_how_often_rows_were_seen(empty_run):
+    empty_run.update_record(mix=[{"name": "a & b", "rows": 1200, "repeats": 2.5, "epochs": 7.5}])
+    page = page_of(empty_run)
+    assert "rows of a & b" in page.words
+    assert "1\u202f200, each 2.50 times an epoch, 7.50 times in all" in page.words
+
+
 def test_what_is_wrong_has_a_section(full_run):
     full_run.events.write("step", 227, loss=50.0, learning_rate=1e-4)
     page = page_of(full_run)

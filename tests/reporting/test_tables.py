@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from luthier.data.ledger import Summary, summarise
-from luthier.reporting.tables import ledger_tables, scores_tables
+from luthier.reporting.tables import ledger_tables, mix_table, scores_tables
 from luthier.runs.files import read_json
 
 
@@ -59,3 +59,14 @@ def test_what_stands_in_the_data_is_not_taken_for_markup(reason):
 
 def test_a_ledger_without_rows_says_so():
     assert "0 rows in, 0 kept, 0 left out" in printed(ledger_tables(Summary()))
+
+
+def test_how_often_rows_are_seen():
+    mix = [{"name": f"label {n} [b]", "rows": 1000 + n, "repeats": 1.5, "epochs": 3.0} for n in range(25)]
+    text = printed([mix_table(mix)])
+    assert "label 7 [b]" in text
+    assert "1 007" in text
+    assert "1.50 times" in text
+    assert "3.00 times" in text
+    assert "label 20" not in text
+    assert "and 5 more in run.json" in text

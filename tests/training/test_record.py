@@ -23,6 +23,17 @@ def test_the_record_of_a_run(bench):
     assert record["processor"]["cores"] > 0
 
 
+def test_how_often_rows_are_seen_is_on_record(bench):
+    parts = {"data": {"balance": {"how": "oversample", "temperature": 2}}, "training": {"epochs": 3}}
+    session = bench.trainer(bench.materials(**parts)).session
+    seen = {each["name"]: each for each in describe(session)["mix"]}
+    assert sum(each["rows"] for each in seen.values()) == len(session.materials.prepared.train)
+    assert seen.keys() == {"up", "down", "flat"}
+    for each in seen.values():
+        assert each["epochs"] == pytest.approx(3 * each["repeats"], rel=0.1)
+    assert describe(bench.trainer(bench.materials()).session)["mix"] == []
+
+
 def test_the_passport_names_what_the_adapter_needs(bench, tiny_llama):
     materials = bench.materials()
     found = passport(materials)

@@ -91,9 +91,9 @@ def mix_table(mix: Sequence[Mapping[str, Any]]) -> Table:
     from rich.text import Text
 
     table = _table("how often rows are seen", "rows of", ">rows", ">an epoch", ">the whole run")
-    for share_ in mix[:_MOST_SHARES]:
-        often = (f"{share_['repeats']:.2f} times", f"{share_['epochs']:.2f} times")
-        table.add_row(Text(share_["name"]), _count(share_["rows"]), *often)
+    for group in mix[:_MOST_SHARES]:
+        often = (f"{group['repeats']:.2f} times", f"{group['epochs']:.2f} times")
+        table.add_row(Text(group["name"]), _count(group["rows"]), *often)
     if len(mix) > _MOST_SHARES:
         table.caption = f"and {_count(len(mix) - _MOST_SHARES)} more in run.json"
         table.caption_justify = "left"

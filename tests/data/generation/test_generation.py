@@ -19,7 +19,7 @@ from luthier.data.generation import Budget, Wishes, generate
 from luthier.data.generation.pool import Pool, Seeds
 from luthier.data.generation.tasks import Task
 from luthier.data.intake import iterate_examples
-from luthier.errors import ConfigError, DataError, LuthierError
+from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
 
 TOPICS = ["bonds", "mergers", "audits", "dividends", "freight", "inflation", "pensions", "tariffs", "leases", "patents"]
 VERBS = ["Explain", "Define", "Compare", "Summarise", "Criticise", "Estimate", "Translate", "Outline"]
@@ -229,6 +229,21 @@ def test_an_endpoint_that_fails_leaves_what_was_answered(workshop):
     made = workshop.generate()
     assert made.rows == 12
     assert len({row["instruction"] for row in lines(workshop.out)}) == 12
+
+
+def test_what_is_under_way_at_an_interrupt_is_kept(workshop):
+    server = workshop.serve(three_new)
+
+    def interrupt(phase, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="stopped with 3 rows") as stopped:
+        workshop.generate(rows=30, progress=interrupt)
+    assert stopped.value.hint == "the same command goes on"
+    answered = sum(event["kind"] == "answered" for event in workshop.journal)
+    assert answered == len(server.bodies) > 1, "those under way were waited for"
+    made = workshop.generate(rows=3 * answered)
+    assert (made.rows, made.requests, made.lost) == (3 * answered, answered, 0)
 
 
 def test_files_of_others_are_left_alone(workshop):
