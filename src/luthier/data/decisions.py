@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from luthier.config import DataConfig
 from luthier.data.cleaning import RowSet
 from luthier.data.intake import Taken, load_steps
+from luthier.data.labels import uneven
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
 from luthier.data.store import Examples, ExampleWriter, Kept
+from luthier.data.timeline import embargoed, outside
 from luthier.errors import DataError
 
 LEAK_SIMILARITY = 0.8
@@ -37,10 +40,13 @@ class Gathered:
         labels: int32, number of the classes that a row names, -1 when it names none.
         combinations: the classes that rows name together, by number; one class where rows have one label.
         keys: float64, group number or time of a row.
+        known: float64, when a row's label became known; NaN where nothing says so.
         readable: whether a row has an example.
         signatures: to compare texts by.
         quarantined: how many rows could not be read.
         first_bad: the first ten of them, as `file:line reason`.
+        late: how many answers name a date after they were asked.
+        first_late: the first ten of them, likewise.
     """
 
     files: list[str]
@@ -49,10 +55,13 @@ class Gathered:
     labels: NDArray[np.int32]
     combinations: list[tuple[str, ...]]
     keys: NDArray[np.float64]
+    known: NDArray[np.float64]
     readable: NDArray[np.bool_]
     signatures: Signatures
     quarantined: int
     first_bad: list[str]
+    late: int = 0
+    first_late: list[str] = field(default_factory=list)
 
     def text(self, row_id: int) -> str:
         """The text by which a row is compared."""
@@ -96,9 +105,10 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
     files: dict[str, int] = {}
     combinations: dict[tuple[str, ...], int] = {}
     groups: dict[str, int] = {}
-    roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
+    roles, labels, keys, known, readable = array("b"), array("i"), array("d"), array("d"), array("b")
     first_bad: list[str] = []
-    quarantined = characters = 0
+    first_late: list[str] = []
+    quarantined = late = characters = 0
     signer, texts = Signer(), list[str]()
     with ExampleWriter(path) as writer:
         for row in taken:
@@ -108,6 +118,7 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
             roles.append(SPLITS.index(row.role))
             labels.append(combinations.setdefault(classes, len(combinations)) if classes else -1)
             keys.append(float(groups.setdefault(row.key, len(groups)) if isinstance(row.key, str) else row.key or 0.0))
+            known.append(math.nan if row.known is None else row.known)
             readable.append(row.example is not None)
             texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
@@ -115,6 +126,9 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
                 quarantined += 1
                 if len(first_bad) < _FIRST:
                     first_bad.append(f"{row.file}:{row.line} {row.reason}")
+            if row.late:
+                late += 1
+                first_late += [f"{row.file}:{row.line} {row.late}"] if len(first_late) < _FIRST else []
             if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
                 signer.add(texts)
                 texts, characters = [], 0
@@ -128,10 +142,13 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         np.array(labels, np.int32),
         list(combinations),
         np.array(keys, np.float64),
+        np.array(known, np.float64),
         np.array(readable, bool),
         signer.finish(),
         quarantined,
         first_bad,
+        late,
+        first_late,
     )
 
 
@@ -142,11 +159,15 @@ def decide(rows: Gathered, config: DataConfig) -> Decisions:
         DataError: too many rows cannot be read.
     """
     made = Decisions(rows.roles.copy(), rows.readable.copy())
+    if rows.late:
+        listed = "\n".join(f"- {line}" for line in rows.first_late)
+        made.notes.append(f"{rows.late} answers name a date after they were asked. The first:\n{listed}")
     made.labels = _labels(rows, config, made)
     _check_tolerance(rows, config, made)
     _clean(rows, config, made)
     _carve(rows, config, made)
     _stop_leaks(rows, made)
+    _say_uneven(rows, made)
     if config.limit is not None:
         train = made.rows(TRAIN)
         for row in train[~limited(rows.labels[train], config.limit, config.split.seed)].tolist():
@@ -195,8 +216,10 @@ def _clean(rows: Gathered, config: DataConfig, made: Decisions) -> None:
 
 
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
-    train = made.rows(TRAIN)
     by = config.split.by.partition(":")[0]
+    if by == "time":
+        _drop(made, made.rows(TRAIN), outside(rows.keys[made.rows(TRAIN)], config.split))
+    train = made.rows(TRAIN)
     keys = Keys(
         rows.labels[train],
         rows.keys[train].astype(np.int32) if by == "group" else None,
@@ -205,6 +228,26 @@ def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     codes, notes = carve(keys, config.split, test=not config.test, validation=not config.validation)
     made.splits[train] = codes
     made.notes += notes
+    if by == "time" and (config.split.embargo or config.split.label_time):
+        _drop(made, train, embargoed(rows.keys[train], rows.known[train], codes, config.split.embargo))
+
+
+def _drop(made: Decisions, rows: NDArray[np.int64], reasons: Mapping[int, str]) -> None:
+    """Drops some of the rows, by their positions."""
+    for position, reason in reasons.items():
+        made.drop(int(rows[position]), reason)
+
+
+def _say_uneven(rows: Gathered, made: Decisions) -> None:
+    """Names labels that are far from equally frequent among the training rows."""
+    codes, counts = np.unique(rows.labels[made.rows(TRAIN)], return_counts=True)
+    named = [
+        (rows.combinations[code], count)
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+        if code >= 0
+    ]
+    if all(len(names) == 1 for names, _ in named):
+        made.notes += uneven({names[0]: count for names, count in named})
 
 
 def _stop_leaks(rows: Gathered, made: Decisions) -> None:

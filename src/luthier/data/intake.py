@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
 
 from luthier import registry
-from luthier.config import DataConfig, RunConfig, SourceConfig
+from luthier.config import DataConfig, RunConfig, SourceConfig, SplitConfig
 from luthier.data.cleaning import CleaningStep, DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
-from luthier.data.formats import Format, describe, detect, load_format
+from luthier.data.formats import Format, detect, load_format
+from luthier.data.hindsight import hindsight
 from luthier.data.sources import BadRow, DataFile, data_files
 from luthier.data.splits import SPLITS
+from luthier.data.times import in_seconds, read_time
 
 Say = Callable[[str], None]
 SAMPLE = 50
@@ -37,6 +37,8 @@ class Taken:
         dropped: whether a cleaning step dropped it (readable, but not wanted).
         changes: what cleaning steps changed in it.
         key: what it is split by: a group's name or a time; None for other splits.
+        known: when its label became known, where a column says so.
+        late: what its answer knows from hindsight; None for nothing.
     """
 
     row_id: int
@@ -48,6 +50,8 @@ class Taken:
     dropped: bool = False
     changes: str = ""
     key: str | float | None = None
+    known: float | None = None
+    late: str | None = None
 
 
 def load_steps(config: DataConfig) -> list[CleaningStep]:
@@ -145,42 +149,75 @@ def _take(
         unknown = [name for name in example.classes if config.labels is not None and name not in config.labels]
         if unknown:
             raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
-        key = _split_key(row, config.split.by) if role == "train" else None
+        key = _Key.of(row, config.split, needed=role == "train")
         changes: list[str] = []
         for step in steps:
             example, change = step.repair(example)
             changes += [change] if change else []
+        late = _late_answer(example, key, config)
+        changes += [late] if late else []
     except UnreadableRow as error:
         return Taken(row_id, role, row.file, row.line, None, str(error))
     except DroppedRow as error:
         return Taken(row_id, role, row.file, row.line, None, str(error), dropped=True)
-    return Taken(row_id, role, row.file, row.line, example, changes="; ".join(changes), key=key)
+    changed = "; ".join(changes)
+    return Taken(row_id, role, row.file, row.line, example, changes=changed, key=key.value, known=key.known, late=late)
 
 
-def _split_key(row: Row, by: str) -> str | float | None:
-    how, _, column = by.partition(":")
-    if how not in ("group", "time"):
-        return None
-    value = row.values.get(column)
-    if value is None or value == "":
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a row is split by, and when what it tells was known."""
+
+    value: str | float | None = None
+    known: float | None = None
+    moment: float | None = None
+
+    @classmethod
+    def of(cls, row: Row, split: SplitConfig, *, needed: bool) -> _Key:
+        """Reads it off a row.
+
+        Raises:
+            UnreadableRow: a column that is needed has no value, or the row knows something from after its own time.
+        """
+        how, _, column = split.by.partition(":")
+        if how not in ("group", "time") or not (needed or (how == "time" and _given(row, column))):
+            return cls()
+        value = _needed(row, column)
+        if how == "group":
+            return cls(str(value))
+        time = read_time(value, column)
+        own = in_seconds(time)
+        for other in split.known_at:
+            if _given(row, other) and in_seconds(read_time(row.values[other], other)) > own:
+                raise UnreadableRow(f"look-ahead: '{other}' is {row.values[other]}, after '{column}', which is {value}")
+        known = split.label_time if needed else None
+        return cls(
+            own,
+            None if known is None else in_seconds(read_time(_needed(row, known), known)),
+            None if isinstance(time, float) else own,
+        )
+
+
+def _given(row: Row, column: str) -> bool:
+    return row.values.get(column) not in (None, "")
+
+
+def _needed(row: Row, column: str) -> Any:
+    if not _given(row, column):
         raise UnreadableRow(f"no value in column '{column}', which the split goes by")
-    return str(value) if how == "group" else _moment(value, column)
+    return row.values[column]
 
 
-def _moment(value: Any, column: str) -> float:
-    """A time as a number that grows with it: seconds for dates, numbers as they are."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            try:
-                value = float(value)
-            except ValueError:
-                raise UnreadableRow(f"column '{column}' is '{value[:40]}', expected ISO 8601 or a number") from None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    raise UnreadableRow(f"column '{column}' is {describe(value)}, expected a time")
+def _late_answer(example: Example, key: _Key, config: DataConfig) -> str | None:
+    """What an answer knows from hindsight, as a note.
+
+    Raises:
+        DroppedRow: it knows something, and such rows are to be dropped.
+    """
+    action = config.hindsight
+    if action == "off" or (action == "auto" and not config.split.by.startswith("time:")):
+        return None
+    found = hindsight(example, key.moment)
+    if found and action == "drop":
+        raise DroppedRow(found)
+    return found

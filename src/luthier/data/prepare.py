@@ -21,18 +21,21 @@ from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
-from luthier.data.store import Records
+from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told (phase, rows done, rows in all or None)."""
+
+EXAMPLES = "examples.arrow"
+"""Every row as it was cleaned, kept for `luthier data prepare`."""
 
 _FIRST = 10
 
@@ -84,6 +87,11 @@ class Prepared:
         """The rows of that digest, when they are still in the cache."""
         folder = cache / digest[:24]
         return cls.open(folder) if (folder / "prepared.json").is_file() else None
+
+    @property
+    def examples(self) -> Examples:
+        """Every row as it was cleaned, in the order of the ledger's whole rows."""
+        return Examples(self.folder / EXAMPLES)
 
 
 def prepare(
@@ -150,7 +158,7 @@ def _file_digest(path: Path) -> str:
 def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:
     """Prepares into an empty folder; `prepared.json` is its last file."""
     notes: list[str] = []
-    aside = folder / "examples.arrow"
+    aside = folder / EXAMPLES
     rows = gather(iterate_examples(config, notes.append), aside, lambda done: progress("reading", done, None))
     progress("comparing", 0, None)
     decisions = decide(rows, config.data)
@@ -159,7 +167,6 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     too_long = tokenise(
         rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)
     )
-    aside.unlink()
     if too_long and config.data.too_long == "fail":
         raise DataError(
             f"{len(too_long)} rows are longer than data.max_length. The first:\n{_listed(too_long)}",

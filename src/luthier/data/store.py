@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ class Kept:
         reason: why, empty for kept rows.
         changes: what was repaired in it.
         dropped: whether a cleaning step dropped it.
+        content: hash of the example, for comparing preparations; empty for rows that were just read.
     """
 
     file: int
@@ -41,6 +43,7 @@ class Kept:
     reason: str = ""
     changes: str = ""
     dropped: bool = False
+    content: str = ""
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -51,6 +54,10 @@ def pack(example: Example) -> str:
     """An example as JSON: its kind and its fields in order."""
     values = (getattr(example, name) for name in example.__slots__)
     return _to_json([type(example).__name__.lower(), *map(_plain, values)])
+
+
+def _hash(packed: str | None) -> str:
+    return "" if packed is None else hashlib.blake2b(packed.encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -144,7 +151,7 @@ class Examples:
         for batch in self._table.to_batches():
             columns = (column.to_pylist() for column in batch.columns)
             yield [
-                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped)
+                Kept(file, line, None if packed is None else unpack(packed), reason, changes, dropped, _hash(packed))
                 for file, line, packed, reason, changes, dropped in zip(*columns, strict=True)
             ]
 

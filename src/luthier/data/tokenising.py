@@ -108,7 +108,7 @@ def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) 
         fate, reason = "dropped", decisions.dropped[row_id]
     else:
         fate, reason = "kept", ""
-    return Entry(row_id, "raw", file, row.line, split, fate, reason, changes)
+    return Entry(row_id, "raw", file, row.line, split, fate, reason, changes, content=row.content)
 
 
 def _lines(

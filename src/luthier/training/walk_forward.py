@@ -1,0 +1,108 @@
+"""Windows of time that follow each other, each a run of its own: trained on what came before, tested on what came."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from math import floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.config import RunConfig, parse_config
+from luthier.config.times import seconds
+from luthier.config.writing import to_yaml
+from luthier.data.intake import iterate_examples
+from luthier.data.times import written
+from luthier.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window.
+
+    Attributes:
+        number: from 1, in order of time.
+        train_from: its first moment in ISO 8601; None = everything before the test.
+        test_from: first moment of its test.
+        until: the moment behind its test.
+        train_rows: rows before the test, validation among them.
+        test_rows: rows of the test.
+    """
+
+    number: int
+    train_from: str | None
+    test_from: str
+    until: str
+    train_rows: int
+    test_rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def windows(config: RunConfig) -> list[Window]:
+    """The windows of a configuration, laid out backwards from its latest row.
+
+    Raises:
+        ConfigError: the configuration has none.
+        DataError: a window has no row to train on, or none to test.
+    """
+    wanted = config.data.split.windows
+    if wanted is None:
+        raise ConfigError(
+            "the configuration has no windows",
+            where="data.split.windows",
+            expected="such as {by: time:date, windows: {count: 3, train: 180d, test: 60d}} in data.split",
+        )
+    times = _times(config)
+    end, test = floor(times.max()) + 1, seconds(wanted.test)
+    step = seconds(wanted.step or wanted.test)
+    found = []
+    for number in range(1, wanted.count + 1):
+        until = end - (wanted.count - number) * step
+        begin = until - test
+        first = begin - seconds(wanted.train) if wanted.train else -np.inf
+        found.append(
+            Window(
+                number,
+                written(first) if wanted.train else None,
+                written(begin),
+                written(until),
+                int(((times >= first) & (times < begin)).sum()),
+                int(((times >= begin) & (times < until)).sum()),
+            )
+        )
+    for window in found:
+        if not window.train_rows or not window.test_rows:
+            what = "before its test" if not window.train_rows else "in its test"
+            raise DataError(
+                f"window {window.number} of {wanted.count} has no row {what}, {window.test_from} to {window.until}",
+                where="data.split.windows",
+                expected=f"windows within {written(times.min())} to {written(times.max())}",
+                hint="fewer or shorter windows",
+            )
+    return found
+
+
+def _times(config: RunConfig) -> NDArray[np.float64]:
+    """The times of all training rows that can be read."""
+    keys = (row.key for row in iterate_examples(config) if row.role == "train")
+    times = np.fromiter((key for key in keys if isinstance(key, float)), np.float64)
+    if not len(times):
+        raise DataError("no row has a time that can be read", where=config.data.split.by)
+    return times
+
+
+def window_config(config: RunConfig, window: Window) -> RunConfig:
+    """The configuration of a window's run: the same but for its dates and its name."""
+    split = config.data.split.model_dump(mode="json") | {
+        "windows": None,
+        "train_from": window.train_from,
+        "test_from": window.test_from,
+        "until": window.until,
+    }
+    name = f"{config.name}-{window.number}-{window.test_from[:10]}"
+    return parse_config(to_yaml(config), [f"data.split={json.dumps(split)}", f"name={json.dumps(name)}"])
