@@ -1,4 +1,4 @@
-"""Windows of time that follow each other, each a run of its own: trained on what came before, tested on what came."""
+"""Windows of time that follow each other, each a run of its own: trained on its past, tested on its future."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def command(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at rows: shape, encodings, lengths, labels, languages, duplicates, damage, personal data (never its values)."""
+    """Look at rows: shape, encodings, lengths, labels, scripts, duplicates, damage, personal data (no values)."""
     from luthier import pipeline
     from luthier.cli.progress import progress_bar
     from luthier.runs.files import write_text
