@@ -1,6 +1,7 @@
 """Windows of time: how they are laid out, and a run for each that picks up where it stopped."""
 
 import json
+from datetime import date, timedelta
 
 import pytest
 
@@ -17,12 +18,12 @@ def rows_by_day(count=60):
     import random
 
     chance = random.Random(0)
-    words = "amber bridge candle dolphin engine forest garden harbour island jacket kettle lantern".split()
+    words = ["amber", "bridge", "candle", "dolphin", "engine", "forest", "garden", "harbour", "island", "jacket"]
     return [
         {
             "text": f"{' '.join(chance.sample(words, 5))} {('rose', 'fell')[n % 2]} {n * 7919}",
             "label": ("up", "down")[n % 2],
-            "date": f"2015-{n // 28 + 1:02}-{n % 28 + 1:02}",
+            "date": str(date(2015, 1, 1) + timedelta(days=n)),
         }
         for n in range(count)
     ]
@@ -44,11 +45,11 @@ def config_of(rows, **options):
 
 def test_windows_are_laid_out_backwards_from_the_latest_row(rows):
     first, second = windows(config_of(rows, train="20d"))
-    assert (second.test_from, second.until) == ("2015-02-22T00:00:01Z", "2015-03-04T00:00:01Z")
+    assert (second.test_from, second.until) == ("2015-02-20T00:00:00Z", "2015-03-02T00:00:00Z")
     assert (first.train_from, first.test_from, first.until) == (
-        "2015-01-23T00:00:01Z", "2015-02-12T00:00:01Z", "2015-02-22T00:00:01Z",
+        "2015-01-21T00:00:00Z", "2015-02-10T00:00:00Z", "2015-02-20T00:00:00Z",
     )  # fmt: skip
-    assert second.train_from == "2015-02-02T00:00:01Z"
+    assert second.train_from == "2015-01-31T00:00:00Z"
     assert (first.number, first.train_rows, first.test_rows) == (1, 20, 10)
 
 
@@ -60,7 +61,12 @@ def test_expanding_windows_train_on_all_that_came_before(rows):
 
 def test_a_step_leaves_time_between_the_tests(rows):
     first, second = windows(config_of(rows, test="5d", step="8d"))
-    assert (first.until, second.test_from) == ("2015-02-24T00:00:01Z", "2015-02-27T00:00:01Z")
+    assert (first.until, second.test_from) == ("2015-02-22T00:00:00Z", "2015-02-25T00:00:00Z")
+
+
+def test_windows_of_hours_end_with_the_latest_row(rows):
+    [window] = windows(config_of(rows, count=1, test="36h"))
+    assert (window.test_from, window.until) == ("2015-02-27T12:00:01Z", "2015-03-01T00:00:01Z")
 
 
 def test_windows_without_rows_are_refused_before_anything_is_trained(rows):
@@ -74,10 +80,10 @@ def test_a_window_is_an_ordinary_configuration(rows):
     config = config_of(rows, train="20d")
     made = window_config(config, windows(config)[1])
     split = made.data.split
-    assert made.name == "w-2-2015-02-22"
+    assert made.name == "w-2-2015-02-20"
     assert (split.by, split.windows) == ("time:date", None)
     assert (split.train_from, split.test_from, split.until) == (
-        "2015-02-02T00:00:01Z", "2015-02-22T00:00:01Z", "2015-03-04T00:00:01Z",
+        "2015-01-31T00:00:00Z", "2015-02-20T00:00:00Z", "2015-03-02T00:00:00Z",
     )  # fmt: skip
     assert made.model_copy(update={"data": config.data, "name": "w"}) == config
 
@@ -89,7 +95,7 @@ def test_every_window_is_trained_once_and_all_answers_are_scored_together(
 ):
     split = {
         "by": "time:date",
-        "embargo": "2d",
+        "embargo": "3d",
         "validation": 0,
         "windows": {"count": 2, "test": "10d", "train": "20d"},
     }
@@ -113,7 +119,7 @@ def test_every_window_is_trained_once_and_all_answers_are_scored_together(
         used = {entry.line for entry in entries if entry.fate == "kept"}
         assert len(used) == 20 + 10 - 2
         assert sum(entry.reason.startswith("outside of the window") for entry in entries) == 30
-        assert sum(entry.reason.startswith("embargo: less than 2d") for entry in entries) == 2
+        assert sum(entry.reason.startswith("embargo: less than 3d") for entry in entries) == 2
         assert window.test_rows == 10
     monkeypatch.setattr("luthier.training.variants._process", lambda *_: pytest.fail("trained again"))
     assert run(["walk-forward", str(config), "--json"]) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from math import floor
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from luthier.config.writing import to_yaml
 from luthier.data.intake import iterate_examples
 from luthier.data.times import written
 from luthier.errors import ConfigError, DataError
+
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Window:
 
 
 def windows(config: RunConfig) -> list[Window]:
-    """The windows of a configuration, laid out backwards from its latest row.
+    """The windows of a configuration, laid out backwards from its latest row; whole days begin at midnight (UTC).
 
     Raises:
         ConfigError: the configuration has none.
@@ -58,13 +59,15 @@ def windows(config: RunConfig) -> list[Window]:
             expected="such as {by: time:date, windows: {count: 3, train: 180d, test: 60d}} in data.split",
         )
     times = _times(config)
-    end, test = floor(times.max()) + 1, seconds(wanted.test)
-    step = seconds(wanted.step or wanted.test)
+    test, step = seconds(wanted.test), seconds(wanted.step or wanted.test)
+    train = seconds(wanted.train) if wanted.train else np.inf
+    unit = _DAY if all(length % _DAY == 0 for length in (test, step, train) if length < np.inf) else 1
+    end = (times.max() // unit + 1) * unit
     found = []
     for number in range(1, wanted.count + 1):
         until = end - (wanted.count - number) * step
         begin = until - test
-        first = begin - seconds(wanted.train) if wanted.train else -np.inf
+        first = begin - train
         found.append(
             Window(
                 number,
