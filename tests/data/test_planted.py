@@ -69,6 +69,9 @@ def test_a_future_price_is_refused_by_the_join(tmp_path: Path, capsys: pytest.Ca
     [row] = [json.loads(line) for line in (tmp_path / "joined.jsonl").read_text().splitlines()]
     assert (row["price_close"], row["price_time"]) == ("100", "2015-09-30T20:00:00Z")
     shown = capsys.readouterr().out
+    assert run([*command, "--output", str(tmp_path / "again.jsonl"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["joined"], document["refused_prices"], document["refused_future"]) == (1, 1, 1)
     assert f"{news}:1 {prices}:3 (2015-10-02T15:00:00Z) lies in the future of the news" in shown
     assert f"{prices}:4 a price from the future: 2099-01-01T00:00:00Z" in shown
 

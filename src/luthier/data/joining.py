@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -89,6 +89,11 @@ class Joined:
     refused_prices: int = 0
     first_refused_prices: list[str] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return values | {"left_out": dict(self.left_out.most_common()), "labels": dict(self.labels.most_common())}
 
 
 class _LeftOut(Exception):

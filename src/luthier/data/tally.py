@@ -98,9 +98,10 @@ class Tally:
 
     def _bad(self, row: Row | BadRow, reason: str) -> None:
         self.bad += 1
+        reason = short(reason, 200)
         self.reasons[reason_class(reason)] += 1
         if len(self.first_bad) < _FIRST:
-            self.first_bad.append(f"{row.file}:{row.line} {short(reason, 200)}")
+            self.first_bad.append(f"{row.file}:{row.line} {reason}")
 
     def _example(self, example: Example) -> None:
         text = example.comparable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +69,7 @@ def command(
     )
     with progress_bar(enabled=not as_json) as progress:
         made = pipeline.join(news, prices, output, plan, progress=progress)
-    emit(asdict(made), lambda console: show(made, console), as_json=as_json)
+    emit(made.to_dict(), lambda console: show(made, console), as_json=as_json)
 
 
 def show(made: Joined, console: Console) -> None:
