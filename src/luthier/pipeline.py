@@ -205,8 +205,8 @@ def diff(
     """
     from luthier.data.differences import differences
 
-    ledgers = [_ledger_of(Path(each), progress) for each in (first, second)]
-    return differences(*ledgers, Path(everything) if everything else None)
+    one, two = (_ledger_of(Path(each), progress) for each in (first, second))
+    return differences(one, two, Path(everything) if everything else None)
 
 
 def _ledger_of(path: Path, progress: Report | None) -> Path:

@@ -44,6 +44,7 @@ def embargoed(times: Times, known: Times, codes: NDArray[np.int8], embargo: str 
         if not (codes == later).any() or not earlier.any():
             continue
         begin = times[codes == later].min()
+        _add(found, earlier & (last >= begin), f"embargo: its label became known after the {SPLITS[later]} split began")
         if isinstance(embargo, str):
             near = earlier & (begin - last < seconds(embargo))
             _add(found, near, f"embargo: less than {embargo} before the {SPLITS[later]} split")
@@ -51,7 +52,6 @@ def embargoed(times: Times, known: Times, codes: NDArray[np.int8], embargo: str 
             nearest = np.sort(times[earlier])[-min(embargo, int(earlier.sum()))]
             near = earlier & (times >= nearest)
             _add(found, near, f"embargo: among the last {embargo} rows before the {SPLITS[later]} split")
-        _add(found, earlier & (last >= begin), f"embargo: its label became known after the {SPLITS[later]} split began")
     return found
 
 
