@@ -167,11 +167,11 @@ def decide(rows: Gathered, config: DataConfig) -> Decisions:
     _clean(rows, config, made)
     _carve(rows, config, made)
     _stop_leaks(rows, made)
-    _say_uneven(rows, made)
     if config.limit is not None:
         train = made.rows(TRAIN)
         for row in train[~limited(rows.labels[train], config.limit, config.split.seed)].tolist():
             made.drop(row, "over data.limit")
+    _say_uneven(rows, made)
     return made
 
 
