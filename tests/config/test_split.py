@@ -1,8 +1,11 @@
+from datetime import date
+
 import pytest
 from pydantic import ValidationError
 
-from luthier.config import DataConfig, SplitConfig
+from luthier.config import DataConfig, SplitConfig, parse_config
 from luthier.config.times import seconds, timestamp
+from luthier.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,21 @@ def test_what_is_carved_by_time_is_not_brought() -> None:
         DataConfig.model_validate(
             {"train": "a", "validation": "b", "split": {"by": "time:date", "validation_from": "2015-01-01"}}
         )
+
+
+def test_dates_may_be_python_s_own() -> None:
+    made = SplitConfig.model_validate({"by": "time:date", "test_from": date(2015, 10, 1)})
+    assert made == SplitConfig(by="time:date", test_from="2015-10-01")
+
+
+def test_wrong_values_are_told_in_one_line_each() -> None:
+    text = "model: {base: a}\ndata:\n  train: b\n  split:\n    by: time:date\n    embargo: soon\n    until: later\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    lines = [line for line in str(caught.value).splitlines() if line.startswith("- ")]
+    assert [line.split(": ")[1] for line in lines] == ["data.split.embargo", "data.split.until"]
+    assert "'soon' is no duration" in lines[0]
+    assert "'later' is no ISO 8601 date" in lines[1]
 
 
 def test_an_embargo_is_a_duration_or_rows() -> None:

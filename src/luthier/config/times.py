@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -42,6 +42,10 @@ def _duration(value: str) -> str:
     return value
 
 
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date too
+
+
 def _moment(value: str) -> str:
     timestamp(value)
     return value
@@ -50,5 +54,5 @@ def _moment(value: str) -> str:
 Duration = Annotated[str, AfterValidator(_duration)]
 """A length of time: 5d, 12h, 30m, 2w."""
 
-Moment = Annotated[str, AfterValidator(_moment)]
-"""An ISO 8601 date or time."""
+Moment = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str), AfterValidator(_moment)]
+"""An ISO 8601 date or time, as text or as Python has it."""
