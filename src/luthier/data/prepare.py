@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from luthier.config import RunConfig
-from luthier.data.decisions import decide, gather
+from luthier.data.decisions import Gathered, decide, gather
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
 from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
+from luthier.data.workshop import once, workshop
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
 
@@ -121,15 +120,8 @@ def prepare(
     digest = _digest(config, tokenizer_digest, template)
     folder = cache / digest[:24]
     if not (folder / "prepared.json").is_file():
-        aside = cache / f".{folder.name}.{os.getpid()}.partial"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
+        with workshop(folder, "prepared.json") as aside:
             _write(config, encoder, tokenizer, aside, digest, progress or (lambda phase, done, total: None))
-            if not (folder / "prepared.json").is_file():  # another process may have been faster with the same rows
-                aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     return Prepared.open(folder)
 
 
@@ -156,10 +148,9 @@ def _file_digest(path: Path) -> str:
 
 
 def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:
-    """Prepares into an empty folder; `prepared.json` is its last file."""
-    notes: list[str] = []
-    aside = folder / EXAMPLES
-    rows = gather(iterate_examples(config, notes.append), aside, lambda done: progress("reading", done, None))
+    """Prepares into a folder; `prepared.json` is its last file."""
+    rows, notes = once(folder, lambda: _first_pass(config, folder / EXAMPLES, progress))
+    rows = replace(rows, examples=Examples(folder / EXAMPLES))  # where an interrupted process had it, is gone
     progress("comparing", 0, None)
     decisions = decide(rows, config.data)
     progress("comparing", len(rows.roles), len(rows.roles))
@@ -181,6 +172,12 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
         )
     about = {"labels": decisions.labels, "notes": notes + decisions.notes, "summary": summary.as_dict()}
     write_json(folder / "prepared.json", {"digest": digest, **about})
+
+
+def _first_pass(config: RunConfig, path: Path, progress: Progress) -> tuple[Gathered, list[str]]:
+    """Reads every row, and returns what was noticed on the way too."""
+    notes: list[str] = []
+    return gather(iterate_examples(config, notes.append), path, lambda done: progress("reading", done, None)), notes
 
 
 def _listed(lines: Sequence[str]) -> str:

@@ -137,10 +137,17 @@ class ExampleWriter(_ArrowWriter):
 
 
 class Examples:
-    """Rows kept aside, memory-mapped."""
+    """Rows kept aside, memory-mapped when they are first looked at."""
 
     def __init__(self, path: Path) -> None:
-        self._table = _open(path)
+        self._path = path
+
+    def __reduce__(self) -> tuple[type[Examples], tuple[Path]]:
+        return Examples, (self._path,)
+
+    @cached_property
+    def _table(self) -> Any:
+        return _open(self._path)
 
     def example(self, row_id: int) -> Example:
         """One row that was kept."""
