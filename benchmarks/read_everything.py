@@ -243,7 +243,7 @@ def main() -> None:
     for each in chosen:
         lines.append(read(each, options.base))
         print(" | ".join(lines[-1]), flush=True)
-    options.output.write_text(page(lines), encoding="utf-8")
+        options.output.write_text(page(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def walk_forward(
     from luthier.training.walk_forward import window_config, windows
 
     settings = read_config(config, overrides)
-    found = windows(settings)
+    found = windows(settings, progress)
     runs = []
     for done, window in enumerate(found):
         if progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ from luthier.config.writing import to_yaml
 from luthier.data.intake import iterate_examples
 from luthier.data.times import written
 from luthier.errors import ConfigError, DataError
+from luthier.training.session import Report
 
 _DAY = 86_400
+_TELL = 1000
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ class Window:
         return asdict(self)
 
 
-def windows(config: RunConfig) -> list[Window]:
+def windows(config: RunConfig, progress: Report | None = None) -> list[Window]:
     """The windows of a configuration, laid out backwards from its latest row; whole days begin at midnight (UTC).
+
+    Args:
+        config: the configuration.
+        progress: told how many rows' times were read.
 
     Raises:
         ConfigError: the configuration has none.
@@ -58,7 +65,7 @@ def windows(config: RunConfig) -> list[Window]:
             where="data.split.windows",
             expected="such as {by: time:date, windows: {count: 3, train: 180d, test: 60d}} in data.split",
         )
-    times = _times(config)
+    times = _times(config, progress)
     test, step = seconds(wanted.test), seconds(wanted.step or wanted.test)
     train = seconds(wanted.train) if wanted.train else np.inf
     unit = _DAY if all(length % _DAY == 0 for length in (test, step, train) if length < np.inf) else 1
@@ -90,13 +97,17 @@ def windows(config: RunConfig) -> list[Window]:
     return found
 
 
-def _times(config: RunConfig) -> NDArray[np.float64]:
+def _times(config: RunConfig, progress: Report | None) -> NDArray[np.float64]:
     """The times of all training rows that can be read."""
-    keys = (row.key for row in iterate_examples(config) if row.role == "train")
-    times = np.fromiter((key for key in keys if isinstance(key, float)), np.float64)
-    if not len(times):
+    times = array("d")
+    for row in iterate_examples(config):
+        if row.role == "train" and isinstance(row.key, float):
+            times.append(row.key)
+        if progress and row.row_id % _TELL == 0:
+            progress("reading times", row.row_id, None)
+    if not times:
         raise DataError("no row has a time that can be read", where=config.data.split.by)
-    return times
+    return np.array(times)
 
 
 def window_config(config: RunConfig, window: Window) -> RunConfig:
