@@ -20,7 +20,8 @@ from luthier.config.schema import json_schema
 from luthier.config.writing import to_yaml
 from luthier.data.differences import Differences
 from luthier.data.inspection import Inspection, inspect_row
-from luthier.data.joining import Joined, JoinPlan, plan_join
+from luthier.data.join_plan import JoinPlan, plan_join
+from luthier.data.joining import Joined
 from luthier.data.ledger import places
 from luthier.data.prepare import Prepared
 from luthier.data.profile import Profile

@@ -6,7 +6,8 @@ import pytest
 
 from luthier.config import RunConfig, SourceConfig
 from luthier.data.intake import iterate_examples
-from luthier.data.joining import Joined, join, plan_join
+from luthier.data.join_plan import plan_join
+from luthier.data.joining import Joined, join
 from luthier.errors import ConfigError, DataError
 
 PRICES = "symbol,date,close,volume\nA,2015-10-01,100,7\nA,2015-10-02,110,8\nA,2015-10-05,99,9\nB,2015-10-01,5,1\n"

@@ -100,15 +100,27 @@ class Decisions:
         self.alive[row] = False
 
 
+@dataclass
+class _Noted:
+    """Rows of a kind: how many, and the first ten of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, row: Taken, what: str) -> None:
+        self.count += 1
+        if len(self.first) < _FIRST:
+            self.first.append(f"{row.file}:{row.line} {what}")
+
+
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
     """The first pass: writes the examples aside and keeps a few numbers of each row."""
     files: dict[str, int] = {}
     combinations: dict[tuple[str, ...], int] = {}
     groups: dict[str, int] = {}
     roles, labels, keys, known, readable = array("b"), array("i"), array("d"), array("d"), array("b")
-    first_bad: list[str] = []
-    first_late: list[str] = []
-    quarantined = late = characters = 0
+    bad, late = _Noted(), _Noted()
+    characters = 0
     signer, texts = Signer(), list[str]()
     with ExampleWriter(path) as writer:
         for row in taken:
@@ -123,12 +135,9 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
             texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
             if row.example is None and not row.dropped:
-                quarantined += 1
-                if len(first_bad) < _FIRST:
-                    first_bad.append(f"{row.file}:{row.line} {row.reason}")
+                bad.add(row, row.reason)
             if row.late:
-                late += 1
-                first_late += [f"{row.file}:{row.line} {row.late}"] if len(first_late) < _FIRST else []
+                late.add(row, row.late)
             if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
                 signer.add(texts)
                 texts, characters = [], 0
@@ -145,10 +154,10 @@ def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) 
         np.array(known, np.float64),
         np.array(readable, bool),
         signer.finish(),
-        quarantined,
-        first_bad,
-        late,
-        first_late,
+        bad.count,
+        bad.first,
+        late.count,
+        late.first,
     )
 
 

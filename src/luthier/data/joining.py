@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import time
 from collections import Counter
@@ -11,16 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from luthier.config import SourceConfig
-from luthier.config.times import seconds
-from luthier.data.asof import Clock, Prices, Series
+from luthier.data.asof import Prices, Series
 from luthier.data.examples import Row, UnreadableRow
-from luthier.data.moves import Move, NextMove
+from luthier.data.join_plan import JoinPlan
+from luthier.data.moves import Move
 from luthier.data.sources import BadRow, read_rows
 from luthier.data.times import written
-from luthier.errors import ConfigError, DataError
+from luthier.errors import DataError
 from luthier.runs.files import replacing
 
 Progress = Callable[[str, int, int | None], None]
@@ -30,32 +28,6 @@ LEFT_OUT = ".left-out.jsonl"
 
 _FIRST = 10
 _TELL = 1000
-
-
-@dataclass(frozen=True)
-class JoinPlan:
-    """How news and prices are joined.
-
-    Attributes:
-        by, price_by: column of the symbol in the news and in the prices.
-        time, price_time: column of the time likewise.
-        clock, price_clock: how these times are read.
-        strictly: whether a price of the very moment of the news is too late.
-        tolerance: seconds that a price may be old; None = as old as it is.
-        take: columns of the prices to take; None = all.
-        move: the label to build, None = none.
-    """
-
-    by: str
-    price_by: str
-    time: str
-    price_time: str
-    clock: Clock
-    price_clock: Clock
-    strictly: bool = True
-    tolerance: float | None = None
-    take: tuple[str, ...] | None = None
-    move: NextMove | None = None
 
 
 @dataclass
@@ -227,76 +199,3 @@ def _together(row: Row, values: dict[str, Any]) -> dict[str, Any]:
             hint="rename it",
         )
     return {**row.values, **values}
-
-
-def plan_join(
-    by: str,
-    at_time: str,
-    *,
-    tolerance: str | None = None,
-    at: bool = False,
-    close: str | None = None,
-    zone: str = "UTC",
-    take: str | None = None,
-    move: str | None = None,
-    horizon: str = "1",
-    flat: float = 0.0,
-) -> JoinPlan:
-    """A plan from words, as the command line has them.
-
-    Args:
-        by: column of the symbol; NEWS=PRICES when they differ.
-        at_time: column of the time, likewise.
-        tolerance: how old a price may be, such as 5d.
-        at: whether a price of the very moment of the news counts as known.
-        close: when a price that is dated by its day is known, such as 16:00; None = at the day's end.
-        zone: of the close, and of times that do not name one.
-        take: columns of the prices to take, with commas between them; None = all.
-        move: the price's column that a label is built from.
-        horizon: so many prices later, or a duration.
-        flat: moves smaller than this are flat.
-
-    Raises:
-        ConfigError: a word is not understood.
-    """
-    place = _zone(zone)
-    news_by, _, prices_by = by.partition("=")
-    news_time, _, prices_time = at_time.partition("=")
-    steps = int(horizon) if horizon.isdigit() else _duration(horizon, "--horizon")
-    if not steps:
-        raise ConfigError("a move over no time is none", where="--horizon", expected="1, 5, 1d, ...")
-    return JoinPlan(
-        by=news_by,
-        price_by=prices_by or news_by,
-        time=news_time,
-        price_time=prices_time or news_time,
-        clock=Clock(place),
-        price_clock=Clock(place, None if close is None else _time_of_day(close)),
-        strictly=not at,
-        tolerance=None if tolerance is None else _duration(tolerance, "--tolerance"),
-        take=None if take is None else tuple(name.strip() for name in take.split(",")),
-        move=None if move is None else NextMove(move, steps, flat),
-    )
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(
-            f"there is no time zone '{name}'", where="--zone", expected="UTC, America/New_York, Asia/Shanghai, ..."
-        ) from None
-
-
-def _time_of_day(text: str) -> datetime.time:
-    try:
-        return datetime.time.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"'{text}' is no time of day", where="--close", expected="such as 16:00") from None
-
-
-def _duration(text: str, where: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise ConfigError(str(error), where=where) from None

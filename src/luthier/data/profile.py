@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from luthier.config import SourceConfig
+from luthier.data.examples import Row
 from luthier.data.formats import load_format
 from luthier.data.intake import sample_rows
 from luthier.data.labels import uneven
@@ -142,18 +143,29 @@ def profile(
     seen.flush()
     if progress:
         progress(f"reading {path}", seen.rows, seen.rows)
+    return _told(path, files, unknown, sample, (name, roles, reason), seen)
+
+
+def _told(
+    path: str,
+    files: Sequence[DataFile],
+    unknown: list[str],
+    sample: Sequence[Row],
+    guess: tuple[str | None, dict[str, str], str],
+    seen: Tally,
+) -> Profile:
     lengths = Lengths.of(seen.lengths)
     return Profile(
         path=path,
         files=len(files),
         unknown_files=unknown,
         kind=Counter(file.kind for file in files).most_common(1)[0][0],
-        encoding=_encoding(files),
+        encoding=next((file.encoding for file in files if file.encoding), None),
         encodings=dict(Counter(file.encoding or "no text" for file in files).most_common()),
         columns=columns_of(sample),
-        format=name,
-        roles=roles,
-        reason=reason,
+        format=guess[0],
+        roles=guess[1],
+        reason=guess[2],
         rows=seen.rows,
         bad_rows=seen.bad,
         first_bad=seen.first_bad,
@@ -163,7 +175,7 @@ def profile(
         p95=lengths.p95,
         longest=lengths.longest,
         characters=lengths,
-        tokens=None if tokenizer is None else Lengths.of(seen.tokens),
+        tokens=None if seen.tokenizer is None else Lengths.of(seen.tokens),
         exact_duplicates=len(seen.digests) - len(np.unique(np.frombuffer(seen.digests, np.uint64))),
         sampled=len(seen.texts),
         near_duplicates=near_duplicates(seen.texts),
@@ -191,10 +203,6 @@ def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         remarks.append(f"left out: {len(unknown)} files of a kind that cannot be read, such as {shown}")
     return remarks
-
-
-def _encoding(files: Sequence[DataFile]) -> str | None:
-    return next((file.encoding for file in files if file.encoding), None)
 
 
 def _language(texts: Sequence[str]) -> Language:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,16 +86,20 @@ def windows(config: RunConfig, progress: Report | None = None) -> list[Window]:
                 int(((times >= begin) & (times < until)).sum()),
             )
         )
+    _check_rows(found, times)
+    return found
+
+
+def _check_rows(found: Sequence[Window], times: NDArray[np.float64]) -> None:
     for window in found:
         if not window.train_rows or not window.test_rows:
             what = "before its test" if not window.train_rows else "in its test"
             raise DataError(
-                f"window {window.number} of {wanted.count} has no row {what}, {window.test_from} to {window.until}",
+                f"window {window.number} of {len(found)} has no row {what}, {window.test_from} to {window.until}",
                 where="data.split.windows",
                 expected=f"windows within {written(times.min())} to {written(times.max())}",
                 hint="fewer or shorter windows",
             )
-    return found
 
 
 def _times(config: RunConfig, progress: Report | None) -> NDArray[np.float64]:
