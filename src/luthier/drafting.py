@@ -129,8 +129,9 @@ def _summary(seen: Profile) -> list[str]:
         rest = [f"and {len(seen.labels) - 12} more"] if len(seen.labels) > 12 else []
         lines.append(f"labels: {', '.join(shown + rest)}")
     lines.append(f"characters a row: {seen.median:,} in the middle, {seen.p95:,} for 95 %, {seen.longest:,} at most")
-    if seen.duplicates:
-        lines.append(f"duplicates: {seen.duplicates:,} of {seen.sampled:,} rows; data.clean drops them")
+    if seen.exact_duplicates or seen.near_duplicates:
+        near = f"{seen.near_duplicates:,} near ones among the first {seen.sampled:,} rows"
+        lines.append(f"duplicates: {seen.exact_duplicates:,} exact, {near}; data.clean drops them")
     return lines
 
 

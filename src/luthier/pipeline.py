@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING, Any
 from luthier.config import RunConfig, SourceConfig, load_config, parse_source
 from luthier.config.schema import json_schema
 from luthier.config.writing import to_yaml
+from luthier.data.differences import Differences
 from luthier.data.inspection import Inspection, inspect_row
+from luthier.data.join_plan import JoinPlan, plan_join
+from luthier.data.joining import Joined
+from luthier.data.ledger import places
 from luthier.data.prepare import Prepared
+from luthier.data.profile import Profile
+from luthier.data.tokenising import LEDGER
+from luthier.data.writing import ABOUT, write_preparation
 from luthier.doctor import examine as doctor
 from luthier.drafting import draft as new
 from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
@@ -48,10 +55,12 @@ if TYPE_CHECKING:
     from luthier.export import Exported
     from luthier.importing import Imported
     from luthier.reporting.comparison_table import Comparison
+    from luthier.reporting.walk_forward import WalkForward
 
 __all__ = [
     "Forecast",
     "Plan",
+    "Preparation",
     "Race",
     "Recipe",
     "Speaker",
@@ -60,6 +69,7 @@ __all__ = [
     "convert",
     "demo",
     "diagnose",
+    "diff",
     "doctor",
     "evaluate",
     "export",
@@ -67,11 +77,14 @@ __all__ = [
     "generate",
     "import_config",
     "inspect",
+    "join",
     "merge",
     "new",
     "plan",
+    "plan_join",
     "predict",
     "prepare",
+    "profile",
     "race",
     "recipe",
     "recipes",
@@ -80,6 +93,8 @@ __all__ = [
     "speaker",
     "train",
     "train_methods",
+    "walk_forward",
+    "write_prepared",
 ]
 
 Config = str | Path | RunConfig
@@ -115,6 +130,136 @@ def prepare(config: Config, overrides: Sequence[str] = (), *, progress: Report |
         DataError: too many rows are unreadable, or none is left to train on.
     """
     return Materials.gather(read_config(config, overrides), progress).prepared
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Prepared rows in a folder of the user's own.
+
+    Attributes:
+        folder: SPLIT.jsonl, ledger.parquet, prepared.json, config.yaml.
+        prepared: the same rows as tokens, in the cache.
+        rows: rows by split; a document that was split into pieces is one.
+        places: reason or change, with its numbers left out -> the first rows it was given for.
+        seconds: what it took.
+        peak_memory_mb: the most memory that this process has held.
+    """
+
+    folder: Path
+    prepared: Prepared
+    rows: dict[str, int]
+    places: dict[str, list[str]]
+    seconds: float
+    peak_memory_mb: float
+
+
+def write_prepared(
+    config: Config, folder: str | Path | None = None, overrides: Sequence[str] = (), *, progress: Report | None = None
+) -> Preparation:
+    """Prepares the rows and writes them to a folder as people read them; no weight is loaded.
+
+    Args:
+        config: the configuration.
+        folder: where to; None = prepared/NAME.
+        overrides: `key.path=value`.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: the folder holds something else.
+        DataError: too many rows are unreadable, or none is left to train on.
+    """
+    started = time.perf_counter()
+    settings = read_config(config, overrides)
+    prepared = prepare(settings, progress=progress)
+    target = Path(folder) if folder is not None else Path("prepared") / settings.name
+    rows = write_preparation(prepared, to_yaml(settings), target)
+    seconds = round(time.perf_counter() - started, 1)
+    return Preparation(target, prepared, rows, places(prepared.ledger), seconds, peak_memory_mb())
+
+
+def profile(paths: Sequence[str], *, base: str | None = None, progress: Report | None = None) -> list[Profile]:
+    """What can be seen in files and folders of rows, each read once.
+
+    Args:
+        paths: files and folders.
+        base: a base model whose tokenizer counts tokens; its weights are not loaded.
+        progress: told (phase, done, total).
+
+    Raises:
+        DataError: there is nothing to read at a path.
+    """
+    from luthier.data.profile import profile as look
+    from luthier.models.files import resolve
+    from luthier.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(resolve(base)) if base else None
+    return [look(path, tokenizer, progress) for path in paths]
+
+
+def diff(
+    first: str | Path, second: str | Path, *, everything: str | Path | None = None, progress: Report | None = None
+) -> Differences:
+    """Which rows changed fate, split or text between two preparations.
+
+    Args:
+        first: a folder of `write_prepared`, a run, or a configuration, which is prepared if it has not been yet.
+        second: likewise.
+        everything: a file for all changes, a line of JSON each.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: there is no preparation.
+    """
+    from luthier.data.differences import differences
+
+    one, two = (_ledger_of(Path(each), progress) for each in (first, second))
+    return differences(one, two, Path(everything) if everything else None)
+
+
+def _ledger_of(path: Path, progress: Report | None) -> Path:
+    """The ledger of a preparation, a run or a configuration."""
+    if (path / ABOUT).is_file():
+        return path / LEDGER
+    return prepare(path, progress=progress).ledger if path.is_file() else Run.open(path).ledger_file
+
+
+def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress: Report | None = None) -> Joined:
+    """Joins news to the prices that were known when they were told, and writes the rows with what was left out.
+
+    Raises:
+        DataError: there is nothing to read, or the columns are not there.
+    """
+    from luthier.config import SourceConfig
+    from luthier.data.joining import join as join_rows
+
+    sources = SourceConfig(path=news), SourceConfig(path=prices)
+    return join_rows(*sources, Path(output), plan, progress or (lambda phase, done, total: None))
+
+
+def walk_forward(
+    config: Config, overrides: Sequence[str] = (), *, quiet: bool = True, progress: Report | None = None
+) -> WalkForward:
+    """Trains one run for each window of `data.split.windows` and scores all their answers together.
+
+    Every run is an ordinary one in a folder of its own; finished ones are kept, interrupted ones go on.
+
+    Raises:
+        ConfigError: the configuration has no windows.
+        DataError: a window has no row to train on or to test.
+        TrainingError: one of them could not be trained.
+    """
+    from luthier.reporting.walk_forward import walk_forward as scored
+    from luthier.training.variants import train_apart
+    from luthier.training.walk_forward import window_config, windows
+
+    settings = read_config(config, overrides)
+    found = windows(settings, progress)
+    runs = []
+    for done, window in enumerate(found):
+        if progress:
+            progress(f"window {window.number}: {window.test_from} to {window.until}", done, len(found))
+        runs.append(train_apart(window_config(settings, window), quiet=quiet))
+    return scored(found, runs)
 
 
 def plan(config: Config, overrides: Sequence[str] = (), *, progress: Report | None = None) -> Plan:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from luthier.data.ledger import Entry, LedgerWriter, Summary, read_ledger, reason_class, summarise
+from luthier.data.ledger import Entry, LedgerWriter, Summary, places, read_ledger, read_raw, reason_class, summarise
 
 KEPT = Entry(0, "raw", "rows.csv", 2, "train", "kept", tokens=10, supervised=3)
 ENTRIES = [
@@ -37,7 +37,19 @@ def test_columns_are_as_documented(path: Path) -> None:
 
     assert pq.read_schema(path).names == [
         "row_id", "parent_id", "origin", "file", "line", "split", "fate", "reason", "changes", "tokens", "supervised",
+        "content",
     ]  # fmt: skip
+
+
+def test_whole_rows_and_where_to_look(path: Path) -> None:
+    assert [entry.row_id for entry in read_raw(path)] == list(range(8))
+    assert places(path, each=1) == {
+        "near-duplicate of row N": ["rows.csv:2"],
+        "column 'text' is empty": ["rows.csv:2"],
+        "too long": ["rows.csv:2"],
+        "truncated by N tokens": ["rows.csv:2"],
+        "split into N pieces": ["rows.csv:2"],
+    }
 
 
 def test_the_summary_counts_every_raw_row_once(path: Path) -> None:

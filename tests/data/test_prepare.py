@@ -144,6 +144,26 @@ def test_nothing_that_fails_is_left_in_the_cache(tmp_path: Path) -> None:
     assert list((tmp_path / ".cache").iterdir()) == []
 
 
+def test_an_interrupted_preparation_goes_on_behind_its_first_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(Words):
+        def encode(self, examples: Sequence[tuple[int, Example]], renderer: Any) -> list[Encoded]:
+            raise KeyboardInterrupt
+
+    path = write(tmp_path / "rows.jsonl", [row(number % 70) for number in range(100)])
+    whole = run(path)
+    contents = {file.name: file.read_bytes() for file in whole.folder.iterdir()}
+    whole.folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(KeyboardInterrupt):
+        run(path, Stopped())
+    monkeypatch.setattr("luthier.data.prepare.gather", lambda *_: pytest.fail("read again"))
+    again = run(path)
+    assert {file.name: file.read_bytes() for file in again.folder.iterdir()} == contents
+    assert again.notes == whole.notes
+    assert not list(path.parent.glob(".cache/.*"))
+
+
 def near(number: int) -> dict[str, str]:
     return {"text": headline(number) + "!", "label": LABELS[number % 3]}
 

@@ -27,7 +27,7 @@ def test_a_labelled_table(tmp_path: Path) -> None:
     assert seen.labels == {"up": 21, "down": 10}
     assert (seen.median, seen.longest) == (36, 36)
     assert (seen.bad_rows, seen.first_bad) == (1, [f"{path}:33 column 'Title' is empty"])
-    assert seen.duplicates >= 1
+    assert seen.exact_duplicates == 1
     assert (seen.language, seen.task) == ("en", "classification")
 
 
@@ -94,3 +94,55 @@ def test_real_sets(shared_data: Path) -> None:
     assert (dialogues.encoding, dialogues.rows, dialogues.language) == ("gb18030", 7644, "zh")
     assert dialogues.roles == {"prompt": "ask", "response": "answer"}
     assert dialogues.task == "conversation"
+
+
+def test_a_folder_is_one_set_and_says_what_it_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "Profit rose", "label": "up"}\n{"text": "", "label": "up"}\nno json\n')
+    (folder / "b.csv").write_bytes("text,label\nBénéfice en hausse,up\nProfit  rose,up\n".encode("latin-1"))
+    (folder / "c.bin").write_bytes(b"\0\1")
+    seen = profile(str(folder))
+    assert (seen.files, seen.unknown_files) == (2, [str(folder / "c.bin")])
+    assert seen.encodings == {"utf-8": 1, "latin-1": 1}
+    assert (seen.rows, seen.bad_rows, seen.exact_duplicates) == (5, 2, 1)
+    assert sum(seen.bad_reasons.values()) == 2
+    assert "column 'text' is empty" in seen.bad_reasons
+    assert seen.scripts == {"Latin": 3}
+    assert seen.remarks == [
+        f"unreadable: 2 of 5 rows, such as {folder / 'a.jsonl'}:2 column 'text' is empty",
+        f"left out: 1 files of a kind that cannot be read, such as {folder / 'c.bin'}",
+    ]
+
+
+def test_near_duplicates_are_counted_besides_exact_ones(tmp_path: Path) -> None:
+    path = tmp_path / "rows.txt"
+    long = "Operating profit rose to EUR 13.1 mn from EUR 8.7 mn in the same period of the year before"
+    path.write_text(f"{long}\n{long}!\n{long}\nnothing alike\n")
+    seen = profile(str(path))
+    assert (seen.exact_duplicates, seen.near_duplicates, seen.sampled) == (1, 1, 4)
+
+
+def test_tokens_are_counted_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.data.tally._BATCH", 3)
+    path = tmp_path / "rows.txt"
+    path.write_text("".join(f"{'word ' * n}\n" for n in range(1, 8)))
+    sizes = []
+
+    def tokenizer(texts: list[str], **_: bool) -> dict[str, list[list[int]]]:
+        sizes.append(len(texts))
+        return {"input_ids": [[0] * len(text.split()) for text in texts]}
+
+    seen = profile(str(path), tokenizer)
+    assert sizes == [3, 3, 1]
+    assert seen.tokens is not None
+    assert (seen.tokens.median, seen.tokens.longest, seen.tokens.total) == (4, 7, 28)
+
+
+def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.data.profile._TELL", 2)
+    path = tmp_path / "rows.txt"
+    path.write_text("one\ntwo\nthree\n")
+    told: list[tuple[str, int, int | None]] = []
+    profile(str(path), progress=lambda *facts: told.append(facts))
+    assert told == [(f"reading {path}", 2, None), (f"reading {path}", 3, 3)]

@@ -77,3 +77,14 @@ def test_records_are_a_sequence(tmp_path: Path, count: int) -> None:
         records[count]
     if count:
         assert records[-1] == rows[-1]
+
+
+def test_the_hash_of_an_example_follows_its_content(tmp_path: Path) -> None:
+    texts = ["rose", "fell", "rose"]
+    with ExampleWriter(tmp_path / "examples.arrow") as writer:
+        for line, text in enumerate(texts):
+            writer.write(Kept(0, line, Labelled(text, "up")))
+        writer.write(Kept(0, 3, None, "broken"))
+    [rows] = Examples(tmp_path / "examples.arrow").batches()
+    assert rows[0].content == rows[2].content != rows[1].content
+    assert (len(rows[0].content), rows[3].content) == (16, "")

@@ -11,9 +11,9 @@ from luthier.config.run import (
     ModelConfig,
     RunConfig,
     SourceConfig,
-    SplitConfig,
     TrainingConfig,
 )
+from luthier.config.split import SplitConfig, WindowsConfig
 from luthier.shares import share_to_steps
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SourceConfig",
     "SplitConfig",
     "TrainingConfig",
+    "WindowsConfig",
     "load_config",
     "parse_config",
     "parse_source",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from luthier import registry
+from luthier.config.part import Part
 from luthier.config.plugins import plugin_field, plugin_name
+from luthier.config.split import SplitConfig
 from luthier.registry import Options
 from luthier.shares import ShareOrSteps
 
@@ -43,12 +45,6 @@ else:
 def _default(kind: str) -> Options:
     options: Options = registry.load(kind, DEFAULTS[kind]).Options()
     return options
-
-
-class Part(BaseModel):
-    """Base of every part: unknown keys are refused, values do not change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RopeScalingConfig(Part):
@@ -132,20 +128,6 @@ class SourceConfig(Part):
         if (self.subset or self.split) and not self.path.startswith("hub:"):
             raise ValueError("subset and split belong to data sets of the hub: path: hub:OWNER/NAME")
         return self
-
-
-class SplitConfig(Part):
-    """How validation and test rows are carved out of the training rows."""
-
-    test: float = Field(0.1, ge=0, lt=1, description="Share of rows for the test split, when no test source is given.")
-    validation: float = Field(0.1, ge=0, lt=1, description="Share for validation, when no validation source is given.")
-    by: str = Field(
-        "label",
-        pattern=r"^(random|label|group:.+|time:.+)$",
-        description="random | label (stratified) | group:COLUMN (a group never crosses) | "
-        "time:COLUMN (the latest rows are the test).",
-    )
-    seed: int = Field(42, description="Seed of the split.")
 
 
 class BalanceConfig(Part):
@@ -241,6 +223,11 @@ class DataConfig(Part):
         description="Fill rows of max_length with whole documents: training.batch_size then counts full rows. The "
         "documents in a row do not see each other.",
     )
+    hindsight: Literal["auto", "note", "drop", "off"] = Field(
+        "auto",
+        description="Answers that name a date after their row's time, or else after the latest date in their prompt: "
+        "note (in the ledger, and aloud), drop, off; auto = note where rows are split by time.",
+    )
     augment: list[AugmentationOptions] = Field(
         default_factory=list, description="Ways of making new training rows from those there are."
     )
@@ -260,6 +247,11 @@ class DataConfig(Part):
             raise ValueError("pack and weights do not go together: a packed row may come from several sources")
         if any(source.weight != 1 for source in (*self.validation, *self.test)):
             raise ValueError("weight is for training sources: every row of the others is asked once")
+        for name in ("embargo", "label_time", "test_from", "windows"):
+            if self.test and getattr(self.split, name):
+                raise ValueError(f"split.{name} is for a test that is carved by time; data.test brings its own")
+        if self.validation and self.split.validation_from:
+            raise ValueError("split.validation_from carves validation rows; data.validation brings them")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,9 +51,9 @@ class StepAtWork:
         noted: rows that it only noted: the user's own validation and test rows, or all when it warns.
     """
 
-    def __init__(self, step: CleaningStep, secrets: Callable[[Row], Sequence[str]]) -> None:
+    def __init__(self, step: CleaningStep, steps: Sequence[CleaningStep]) -> None:
         self.step = step
-        self._secrets = secrets
+        self._steps = steps
         self.changed = self.dropped = self.noted = 0
         self._examples: list[Shown] = []
 
@@ -102,6 +102,10 @@ class StepAtWork:
             "examples": [asdict(example) for example in self._examples],
         }
 
+    def _secrets(self, row: Row) -> list[str]:
+        """What no example may show of a row, by any of the steps."""
+        return [value for step in self._steps for value in step.secrets(row)]
+
     def _count(self, role: str, reason: str, text: str, secrets: Sequence[str] = ()) -> None:
         if self.drops(role):
             self.dropped += 1
@@ -127,11 +131,7 @@ class Cleaner:
 
     def __init__(self, config: DataConfig) -> None:
         steps = load_steps(config)
-
-        def secrets(row: Row) -> list[str]:
-            return [value for step in steps for value in step.secrets(row)]
-
-        self.steps = [StepAtWork(step, secrets) for step in steps]
+        self.steps = [StepAtWork(step, steps) for step in steps]
 
     def repair(self, example: Example, row: Row, role: str) -> tuple[Example, str]:
         """A row after every step, and what was changed in it or noted about it.

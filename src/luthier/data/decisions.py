@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from luthier.data.intake import Taken
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
 from luthier.data.store import Examples, ExampleWriter, Kept
+from luthier.data.timeline import embargoed, outside
 from luthier.errors import DataError
 
 LEAK_SIMILARITY = 0.8
@@ -41,6 +43,7 @@ class Gathered:
         labels: int32, number of the classes that a row names, -1 when it names none.
         combinations: the classes that rows name together, by number; one class where rows have one label.
         keys: float64, group number or time of a row.
+        known: float64, when a row's label became known; NaN where nothing says so.
         readable: whether a row has an example.
         generated: whether a model wrote a row.
         signatures: to compare texts by.
@@ -48,6 +51,8 @@ class Gathered:
         first_bad: the first ten of them, as `file:line reason`.
         families: int64, the row of the input that holds a row: itself but for the examples of a row of several.
         holders: how many rows hold several; they are no examples themselves.
+        late: how many answers name a date after they were asked.
+        first_late: the first ten of them, likewise.
     """
 
     files: list[str]
@@ -56,13 +61,16 @@ class Gathered:
     labels: NDArray[np.int32]
     combinations: list[tuple[str, ...]]
     keys: NDArray[np.float64]
+    known: NDArray[np.float64]
     readable: NDArray[np.bool_]
     generated: NDArray[np.bool_]
     signatures: Signatures
     quarantined: int
     first_bad: list[str]
     families: NDArray[np.int64]
-    holders: int
+    holders: int = 0
+    late: int = 0
+    first_late: list[str] = field(default_factory=list)
 
     def text(self, row_id: int) -> str:
         """The text by which a row is compared."""
@@ -118,56 +126,95 @@ class Decisions:
         self.flags[row] = "; ".join(filter(None, (self.flags.get(row), note)))
 
 
+@dataclass
+class _Noted:
+    """Rows of a kind: how many, and the first ten of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, row: Taken, what: str) -> None:
+        self.count += 1
+        if len(self.first) < _FIRST:
+            self.first.append(f"{row.file}:{row.line} {what}")
+
+
+@dataclass
+class _Numbers:
+    """A few numbers of every row, as they are read."""
+
+    files: dict[str, int] = field(default_factory=dict)
+    combinations: dict[tuple[str, ...], int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
+    roles: array[int] = field(default_factory=lambda: array("b"))
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    keys: array[float] = field(default_factory=lambda: array("d"))
+    known: array[float] = field(default_factory=lambda: array("d"))
+    readable: array[int] = field(default_factory=lambda: array("b"))
+    generated: array[int] = field(default_factory=lambda: array("b"))
+    families: array[int] = field(default_factory=lambda: array("q"))
+    holders: int = 0
+    bad: _Noted = field(default_factory=_Noted)
+    late: _Noted = field(default_factory=_Noted)
+
+    def add(self, row: Taken) -> int:
+        """Takes a row; the number of its file."""
+        classes = () if row.example is None else row.example.classes
+        names = self.combinations
+        key = self.groups.setdefault(row.key, len(self.groups)) if isinstance(row.key, str) else row.key
+        self.families.append(len(self.roles) if row.parent_id is None else row.parent_id)
+        self.roles.append(SPLITS.index(row.role))
+        self.labels.append(names.setdefault(classes, len(names)) if classes else -1)
+        self.keys.append(float(key or 0.0))
+        self.known.append(math.nan if row.known is None else row.known)
+        self.readable.append(row.example is not None)
+        self.generated.append(row.generated)
+        self.holders += row.parts > 0
+        if row.example is None and not row.dropped and not row.parts:
+            self.bad.add(row, row.reason)
+        if row.late:
+            self.late.add(row, row.late)
+        return self.files.setdefault(row.file, len(self.files))
+
+    def gathered(self, examples: Examples, signatures: Signatures) -> Gathered:
+        """All of them as arrays."""
+        return Gathered(
+            files=list(self.files),
+            examples=examples,
+            roles=np.array(self.roles, np.int8),
+            labels=np.array(self.labels, np.int32),
+            combinations=list(self.combinations),
+            keys=np.array(self.keys, np.float64),
+            known=np.array(self.known, np.float64),
+            readable=np.array(self.readable, bool),
+            generated=np.array(self.generated, bool),
+            signatures=signatures,
+            quarantined=self.bad.count,
+            first_bad=self.bad.first,
+            families=np.array(self.families, np.int64),
+            holders=self.holders,
+            late=self.late.count,
+            first_late=self.late.first,
+        )
+
+
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
     """The first pass: writes the examples aside and keeps a few numbers of each row."""
-    files: dict[str, int] = {}
-    combinations: dict[tuple[str, ...], int] = {}
-    groups: dict[str, int] = {}
-    roles, labels, keys, readable = array("b"), array("i"), array("d"), array("b")
-    families, generated = array("q"), array("b")
-    first_bad: list[str] = []
-    quarantined = characters = holders = 0
-    signer, texts = Signer(), list[str]()
+    numbers, signer, texts = _Numbers(), Signer(), list[str]()
+    characters = 0
     with ExampleWriter(path) as writer:
         for row in taken:
-            file = files.setdefault(row.file, len(files))
-            about = (row.reason, row.changes, row.dropped, row.origin)
-            writer.write(Kept(file, row.line, row.example, *about, row.parent_id, row.parts, row.source))
-            families.append(len(roles) if row.parent_id is None else row.parent_id)
-            holders += row.parts > 0
-            classes = () if row.example is None else row.example.classes
-            roles.append(SPLITS.index(row.role))
-            labels.append(combinations.setdefault(classes, len(combinations)) if classes else -1)
-            keys.append(float(groups.setdefault(row.key, len(groups)) if isinstance(row.key, str) else row.key or 0.0))
-            readable.append(row.example is not None)
-            generated.append(row.generated)
+            about = (row.reason, row.changes, row.dropped, row.origin, row.parent_id, row.parts, row.source)
+            writer.write(Kept(numbers.add(row), row.line, row.example, *about))
             texts.append("" if row.example is None else row.example.comparable)
             characters += len(texts[-1])
-            if row.example is None and not row.dropped and not row.parts:
-                quarantined += 1
-                if len(first_bad) < _FIRST:
-                    first_bad.append(f"{row.file}:{row.line} {row.reason}")
             if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
                 signer.add(texts)
                 texts, characters = [], 0
-                progress(len(roles))
+                progress(len(numbers.roles))
         signer.add(texts)
-        progress(len(roles))
-    return Gathered(
-        list(files),
-        Examples(path),
-        np.array(roles, np.int8),
-        np.array(labels, np.int32),
-        list(combinations),
-        np.array(keys, np.float64),
-        np.array(readable, bool),
-        np.array(generated, bool),
-        signer.finish(),
-        quarantined,
-        first_bad,
-        np.array(families, np.int64),
-        holders,
-    )
+        progress(len(numbers.roles))
+    return numbers.gathered(Examples(path), signer.finish())
 
 
 def decide(rows: Gathered, config: DataConfig, cleaner: Cleaner | None = None) -> Decisions:
@@ -182,6 +229,9 @@ def decide(rows: Gathered, config: DataConfig, cleaner: Cleaner | None = None) -
         DataError: too many rows cannot be read.
     """
     made = Decisions(rows.roles.copy(), rows.readable.copy())
+    if rows.late:
+        listed = "\n".join(f"- {line}" for line in rows.first_late)
+        made.notes.append(f"{rows.late} answers name a date after they were asked. The first:\n{listed}")
     made.labels = _labels(rows, config, made)
     _check_tolerance(rows, config, made)
     cleaner = cleaner or Cleaner(config)
@@ -251,11 +301,13 @@ def _single(names: tuple[str, ...]) -> bool:
 
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     """Examples of one row of the input stay together: the first of them stands for all."""
+    by = config.split.by.partition(":")[0]
+    if by == "time":
+        _drop(made, made.rows(TRAIN), outside(rows.keys[made.rows(TRAIN)], config.split))
     train = made.rows(TRAIN)
     train = train[~rows.generated[train]]  # what a model wrote is no test of another one
     _, firsts, family = np.unique(rows.families[train], return_index=True, return_inverse=True)
     leaders = train[firsts]
-    by = config.split.by.partition(":")[0]
     keys = Keys(
         rows.labels[leaders],
         rows.keys[leaders].astype(np.int32) if by == "group" else None,
@@ -264,6 +316,14 @@ def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     codes, notes = carve(keys, config.split, test=not config.test, validation=not config.validation)
     made.splits[train] = codes[family]
     made.notes += notes
+    if by == "time" and (config.split.embargo or config.split.label_time):
+        _drop(made, train, embargoed(rows.keys[train], rows.known[train], codes[family], config.split.embargo))
+
+
+def _drop(made: Decisions, rows: NDArray[np.int64], reasons: Mapping[int, str]) -> None:
+    """Drops some of the rows, by their positions."""
+    for position, reason in reasons.items():
+        made.drop(int(rows[position]), reason)
 
 
 def _stop_leaks(rows: Gathered, made: Decisions) -> None:

@@ -13,40 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luthier import registry
 from luthier.config import SourceConfig
 from luthier.data.examples import (
     BadRow,
     Conversation,
-    Document,
     Example,
     Labelled,
-    MultiLabelled,
     Pair,
-    Preference,
     Row,
-    Scored,
-    TaggedWords,
     UnreadableRow,
     UnwritableExample,
 )
-from luthier.data.formats import Format, Part, Writable, examples_in, load_format
+from luthier.data.formats import Format, Part, Writable, examples_in
 from luthier.data.intake import OpenSource
 from luthier.data.ledger import reason_class
+from luthier.data.readable import NATURAL, load_writer
 from luthier.errors import ConfigError, DataError
 from luthier.runs.files import replacing
-
-NATURAL: dict[type[Example], str] = {
-    Conversation: "messages",
-    Labelled: "labelled",
-    MultiLabelled: "multi_labelled",
-    Scored: "scored",
-    TaggedWords: "tagged",
-    Pair: "pair",
-    Preference: "preference",
-    Document: "text",
-}
-"""The format that holds each kind of example whole."""
 
 ORIGIN = "source"
 """The column that says which file a merged row is from."""
@@ -136,7 +119,7 @@ def convert(source: SourceConfig, to: str, output: Path, progress: Callable[[int
         DataError: the source cannot be read, or none of its examples has room in the format.
     """
     notes: list[str] = []
-    writer = _writer(to)
+    writer = load_writer(to)
     _check_output(output, [source])
     opened = OpenSource.open(source, notes.append)
     tally = Tally(source.path, opened.name)
@@ -163,7 +146,7 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
     _check_output(output, sources)
     opened = [OpenSource.open(source, notes.append) for source in sources]
     to = to or _natural([(source.path, each) for source, each in zip(sources, opened, strict=True)])
-    writer = _writer(to)
+    writer = load_writer(to)
     tallies = [Tally(source.path, each.name) for source, each in zip(sources, opened, strict=True)]
     said: dict[int, int] = {}  # the hash of a text and the first source that has it: about 100 MB for a million rows
     with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
@@ -179,18 +162,6 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
                 else:
                     tally.shared[tallies[first].path] += 1
         return _checked(Exchange(output, to, tallies, notes))
-
-
-def writable() -> list[str]:
-    """The names of all formats that can be written."""
-    return [name for name in registry.names("format") if isinstance(load_format(name, {}), Writable)]
-
-
-def _writer(name: str) -> Writable:
-    form = load_format(name, {})
-    if not isinstance(form, Writable):
-        raise ConfigError(f"the format {name} can only be read", expected=f"one of {', '.join(writable())}")
-    return form
 
 
 def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from luthier.config import RunConfig
 from luthier.data.examples import Conversation, Example, Labelled, Preference
-from luthier.data.intake import iterate_examples
 from luthier.data.ledger import Entry, read_ledger
 from luthier.data.prepare import Encoder, Prepared
 from luthier.data.records import Rejected
@@ -94,10 +93,7 @@ def inspect_row(
     if entry is None or entry.origin == "split":
         rows = prepared.summary.rows_in
         raise DataError(f"there is no row {row_id}", expected=f"a number from 0 to {rows - 1}, as in the ledger")
-    if entry.origin == "augmented":
-        example = prepared.augmented(row_id)
-    else:
-        example = next((row.example for row in iterate_examples(config) if row.row_id == row_id), None)
+    example = prepared.examples[row_id].example
     if example is None:
         return Inspection(entry, [], entry.reason, 0, 0, None)
     encoded = encoder.encode([(row_id, example)], renderer)[0]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
 from itertools import islice
 from typing import Any
 
-from luthier.config import DataConfig, RunConfig, SourceConfig
+from luthier.config import DataConfig, RunConfig, SourceConfig, SplitConfig
 from luthier.data.cleaner import Cleaner
 from luthier.data.cleaning import DroppedRow
 from luthier.data.examples import Example, Row, UnreadableRow
-from luthier.data.formats import Format, Part, describe, detect, examples_in, load_format
+from luthier.data.formats import Format, Part, detect, examples_in, load_format
+from luthier.data.hindsight import hindsight
 from luthier.data.ledger import Origin
 from luthier.data.sources import BadRow, RowSource, data_files
 from luthier.data.splits import SPLITS
+from luthier.data.times import in_seconds, read_time
 
 Say = Callable[[str], None]
 SAMPLE = 50
@@ -46,6 +46,8 @@ class Taken:
         parent_id: for one of these, the row that holds it.
         source: place of its source among those of its role.
         generated: whether its file says that a model wrote it.
+        known: when its label became known, where a column says so.
+        late: what its answer knows from hindsight; None for nothing.
     """
 
     row_id: int
@@ -61,6 +63,8 @@ class Taken:
     parent_id: int | None = None
     source: int = 0
     generated: bool = False
+    known: float | None = None
+    late: str | None = None
 
     @property
     def origin(self) -> Origin:
@@ -166,20 +170,21 @@ def _take(
         if form is None:
             raise UnreadableRow("no format could be told from the first rows")
         parts = examples_in(form, row)
-        key = _split_key(row, config.split.by) if role == "train" else None
+        key = _Key.of(row, config.split, needed=role == "train")
     except UnreadableRow as error:
         yield Taken(row_id, role, row.file, row.line, None, str(error))
         return
+    taken = Taken(row_id, role, row.file, row.line, None, key=key.value, known=key.known)
     if len(parts) == 1:
-        yield _repaired(Taken(row_id, role, row.file, row.line, None, key=key), parts[0], row, cleaner, config)
+        yield _repaired(taken, parts[0], row, key, cleaner, config)
         return
-    yield Taken(row_id, role, row.file, row.line, None, parts=len(parts))
+    yield replace(taken, key=None, known=None, parts=len(parts))
     for number, part in enumerate(parts, start=1):
-        child = Taken(row_id + number, role, row.file, row.line, None, key=key, parent_id=row_id)
-        yield _repaired(child, part, row, cleaner, config)
+        child = replace(taken, row_id=row_id + number, parent_id=row_id)
+        yield _repaired(child, part, row, key, cleaner, config)
 
 
-def _repaired(taken: Taken, part: Part, row: Row, cleaner: Cleaner, config: DataConfig) -> Taken:
+def _repaired(taken: Taken, part: Part, row: Row, key: _Key, cleaner: Cleaner, config: DataConfig) -> Taken:
     """A row with its example as the cleaning steps leave it, or with the reason why there is none."""
     try:
         if isinstance(part, UnreadableRow):
@@ -189,37 +194,69 @@ def _repaired(taken: Taken, part: Part, row: Row, cleaner: Cleaner, config: Data
         if unknown:
             raise UnreadableRow(f"label '{unknown[0][:60]}' is not among data.labels")
         example, changes = cleaner.repair(example, row, taken.role)
+        late = _late_answer(example, key, config)
     except UnreadableRow as error:
-        return replace(taken, reason=str(error), key=None)
+        return replace(taken, reason=str(error), key=None, known=None)
     except DroppedRow as error:
-        return replace(taken, reason=str(error), dropped=True, key=None)
-    return replace(taken, example=example, changes=changes)
+        return replace(taken, reason=str(error), dropped=True, key=None, known=None)
+    changes = "; ".join(filter(None, (changes, late)))
+    return replace(taken, example=example, changes=changes, late=late)
 
 
-def _split_key(row: Row, by: str) -> str | float | None:
-    how, _, column = by.partition(":")
-    if how not in ("group", "time"):
-        return None
-    value = row.values.get(column)
-    if value is None or value == "":
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a row is split by, and when what it tells was known."""
+
+    value: str | float | None = None
+    known: float | None = None
+    moment: float | None = None
+
+    @classmethod
+    def of(cls, row: Row, split: SplitConfig, *, needed: bool) -> _Key:
+        """Reads it off a row.
+
+        Raises:
+            UnreadableRow: a column that is needed has no value, or the row knows something from after its own time.
+        """
+        how, _, column = split.by.partition(":")
+        if how not in ("group", "time") or not (needed or (how == "time" and _given(row, column))):
+            return cls()
+        value = _needed(row, column)
+        if how == "group":
+            return cls(str(value))
+        time = read_time(value, column)
+        own = in_seconds(time)
+        for other in split.known_at:
+            if _given(row, other) and in_seconds(read_time(row.values[other], other)) > own:
+                raise UnreadableRow(f"look-ahead: '{other}' is {row.values[other]}, after '{column}', which is {value}")
+        known = split.label_time if needed else None
+        return cls(
+            own,
+            None if known is None else in_seconds(read_time(_needed(row, known), known)),
+            None if isinstance(time, float) else own,
+        )
+
+
+def _given(row: Row, column: str) -> bool:
+    return row.values.get(column) not in (None, "")
+
+
+def _needed(row: Row, column: str) -> Any:
+    if not _given(row, column):
         raise UnreadableRow(f"no value in column '{column}', which the split goes by")
-    return str(value) if how == "group" else _moment(value, column)
+    return row.values[column]
 
 
-def _moment(value: Any, column: str) -> float:
-    """A time as a number that grows with it: seconds for dates, numbers as they are."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            try:
-                value = float(value)
-            except ValueError:
-                raise UnreadableRow(f"column '{column}' is '{value[:40]}', expected ISO 8601 or a number") from None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    raise UnreadableRow(f"column '{column}' is {describe(value)}, expected a time")
+def _late_answer(example: Example, key: _Key, config: DataConfig) -> str | None:
+    """What an answer knows from hindsight, as a note.
+
+    Raises:
+        DroppedRow: it knows something, and such rows are to be dropped.
+    """
+    action = config.hindsight
+    if action == "off" or (action == "auto" and not config.split.by.startswith("time:")):
+        return None
+    found = hindsight(example, key.moment)
+    if found and action == "drop":
+        raise DroppedRow(found)
+    return found

@@ -34,6 +34,7 @@ class Entry:
         parent_id: the row it was made from, None for rows of files.
         tokens: number of tokens; 0 for rows not kept and for rows whose pieces carry them.
         supervised: how many of them are learned.
+        content: hash of what the row says after cleaning, to compare preparations by; empty for unreadable rows.
     """
 
     row_id: int
@@ -47,6 +48,7 @@ class Entry:
     parent_id: int | None = None
     tokens: int = 0
     supervised: int = 0
+    content: str = ""
 
 
 def _schema() -> Any:
@@ -66,6 +68,7 @@ def _schema() -> Any:
             ("changes", pa.string()),
             ("tokens", pa.int32()),
             ("supervised", pa.int32()),
+            ("content", pa.string()),
         ]
     )
 
@@ -115,6 +118,11 @@ def read_ledger(path: Path) -> Iterator[Entry]:
         for batch in file.iter_batches(batch_size=_BATCH):
             for values in batch.to_pylist():
                 yield Entry(**values)
+
+
+def read_raw(path: Path) -> Iterator[Entry]:
+    """The lines of whole rows in order, without those of the pieces that some were split into."""
+    return (entry for entry in read_ledger(path) if entry.origin != "split")
 
 
 @dataclass(frozen=True)
@@ -196,3 +204,15 @@ def reason_class(reason: str) -> str:
     """A reason without its numbers, so that like ones count together."""
     head = reason.partition(":")[0] if reason.startswith("too long") else reason
     return _NUMBER.sub("N", head)
+
+
+def places(path: Path, each: int = 3) -> dict[str, list[str]]:
+    """Where to look: for every reason and change, with its numbers left out, the first rows as `file:line`."""
+    found: dict[str, list[str]] = {}
+    for entry in read_raw(path):
+        told = [entry.reason] if entry.fate != "kept" else entry.changes.split("; ") if entry.changes else []
+        for text in told:
+            rows = found.setdefault(reason_class(text), [])
+            if len(rows) < each:
+                rows.append(f"{entry.file}:{entry.line}")
+    return found

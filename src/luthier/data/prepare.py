@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,14 @@ from typing import Any
 from luthier.config import RunConfig
 from luthier.data.augmenting import augment
 from luthier.data.cleaner import CLEANING, Cleaner, load_steps
-from luthier.data.decisions import decide, gather
-from luthier.data.examples import Example
+from luthier.data.decisions import Gathered, decide, gather
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary, summarise
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
 from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
+from luthier.data.workshop import once, workshop
 from luthier.errors import DataError
 from luthier.runs.files import read_json, write_json
 
@@ -38,8 +36,11 @@ DATA_VERSION = 3
 Progress = Callable[[str, int, int | None], None]
 """Told (phase, rows done, rows in all or None)."""
 
+EXAMPLES = "examples.arrow"
+"""Every row of the files as it was cleaned."""
+
 AUGMENTED = "augmented.arrow"
-"""The new rows of a preparation, as examples; there is none without data.augment."""
+"""The rows that were made of them, likewise; there is none without data.augment."""
 
 _FIRST = 10
 _WEIGHTS = {"__all__": {"weight"}}
@@ -62,7 +63,6 @@ class Prepared:
         summary: the ledger in numbers.
         notes: what was detected or decided, as sentences to say aloud.
         digest: hash of everything that the rows were made from.
-        file_rows: rows of files; those that were made of them are numbered on from here.
     """
 
     folder: Path
@@ -75,7 +75,6 @@ class Prepared:
     summary: Summary
     notes: list[str]
     digest: str
-    file_rows: int
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
@@ -92,22 +91,19 @@ class Prepared:
             summary=Summary.from_dict(about["summary"]),
             notes=about["notes"],
             digest=about["digest"],
-            file_rows=about["file_rows"],
         )
-
-    def augmented(self, row_id: int) -> Example | None:
-        """The example of a row that was made of another one; None when there is no such row."""
-        path, place = self.folder / AUGMENTED, row_id - self.file_rows
-        if place < 0 or not path.is_file():
-            return None
-        made = Examples(path)
-        return made[place].example if place < len(made) else None
 
     @classmethod
     def cached(cls, cache: Path, digest: str) -> Prepared | None:
         """The rows of that digest, when they are still in the cache."""
         folder = cache / digest[:24]
         return cls.open(folder) if (folder / "prepared.json").is_file() else None
+
+    @property
+    def examples(self) -> Examples:
+        """Every row as it was cleaned, by its number in the ledger; the pieces of split rows are not among them."""
+        made = self.folder / AUGMENTED
+        return Examples(self.folder / EXAMPLES, *([made] if made.is_file() else []))
 
 
 def prepare(
@@ -137,15 +133,8 @@ def prepare(
     digest = _digest(config, tokenizer_digest, template)
     folder = cache / digest[:24]
     if not (folder / "prepared.json").is_file():
-        aside = cache / f".{folder.name}.{os.getpid()}.partial"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
+        with workshop(folder, "prepared.json") as aside:
             _write(config, encoder, tokenizer, aside, digest, progress or (lambda phase, done, total: None))
-            if not (folder / "prepared.json").is_file():  # another process may have been faster with the same rows
-                aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     return Prepared.open(folder)
 
 
@@ -169,21 +158,18 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
 
 
 def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:
-    """Prepares into an empty folder; `prepared.json` is its last file."""
-    notes: list[str] = []
-    aside = folder / "examples.arrow"
-    cleaner = Cleaner(config.data)
-    rows = gather(iterate_examples(config, notes.append, cleaner), aside, lambda done: progress("reading", done, None))
+    """Prepares into a folder; `prepared.json` is its last file."""
+    rows, cleaner, notes = once(folder, lambda: _first_pass(config, folder / EXAMPLES, progress))
+    rows = replace(rows, examples=Examples(folder / EXAMPLES))  # where an interrupted process had it, is gone
     progress("comparing", 0, None)
     decisions = decide(rows, config.data, cleaner)
     progress("comparing", len(rows.roles), len(rows.roles))
     examples = rows.examples
     if config.data.augment:
-        examples = augment(rows, decisions, config.data, (aside, folder / AUGMENTED), progress)
+        examples = augment(rows, decisions, config.data, (folder / EXAMPLES, folder / AUGMENTED), progress)
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
     say = partial(progress, "tokenising")
     too_long = tokenise(examples, rows.files, decisions, encoder, renderer, folder, say)
-    aside.unlink()
     if too_long and config.data.too_long == "fail":
         raise DataError(
             f"{len(too_long)} rows are longer than data.max_length. The first:\n{_listed(too_long)}",
@@ -198,7 +184,14 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
         )
     write_json(folder / CLEANING, cleaner.report())
     about = {"labels": decisions.labels, "notes": notes + decisions.notes, "summary": summary.as_dict()}
-    write_json(folder / "prepared.json", {"digest": digest, "file_rows": len(rows.roles), **about})
+    write_json(folder / "prepared.json", {"digest": digest, **about})
+
+
+def _first_pass(config: RunConfig, path: Path, progress: Progress) -> tuple[Gathered, Cleaner, list[str]]:
+    """Reads every row; what cleaned them, and what was noticed on the way, is returned too."""
+    cleaner, notes = Cleaner(config.data), list[str]()
+    taken = iterate_examples(config, notes.append, cleaner)
+    return gather(taken, path, lambda done: progress("reading", done, None)), cleaner, notes
 
 
 def _listed(lines: Sequence[str]) -> str:

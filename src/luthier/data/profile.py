@@ -1,75 +1,54 @@
-"""What can be seen in somebody's own file: what `luthier new` says before it writes a configuration."""
+"""What can be seen in somebody's own files, in one streaming pass: what `luthier data profile` and `new` tell."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from luthier.config import SourceConfig
-from luthier.data.examples import (
-    Conversation,
-    Document,
-    Example,
-    Labelled,
-    MultiLabelled,
-    Pair,
-    Preference,
-    Row,
-    Scored,
-    TaggedWords,
-    UnreadableRow,
-)
-from luthier.data.formats import Format, describe, detect, examples_in, load_format
+from luthier.data.examples import Row
+from luthier.data.formats import load_format
+from luthier.data.imbalance import uneven_labels
 from luthier.data.intake import sample_rows
-from luthier.data.similarity import Signer, equal_to, nearest_earlier
-from luthier.data.sources import BadRow, RowSource, data_files
-from luthier.errors import DataError
+from luthier.data.shapes import Column, columns_of, guess_format
+from luthier.data.sources import RowSource, data_files
+from luthier.data.tally import Tally, TaskHint, near_duplicates
 
 Language = Literal["en", "zh", "other"]
-TaskHint = Literal[
-    "classification", "several labels", "scores", "tags", "pairs", "preferences", "conversation", "text", "unknown"
-]
 
-_HINTS: dict[type, TaskHint] = {
-    Labelled: "classification",
-    MultiLabelled: "several labels",
-    Scored: "scores",
-    TaggedWords: "tags",
-    Pair: "pairs",
-    Preference: "preferences",
-    Conversation: "conversation",
-    Document: "text",
-}
-
-_NEAR = 0.8
-_SAMPLE = 20_000
-_SAMPLE_CHARACTERS = 20_000_000
 _LANGUAGE_CHARACTERS = 200_000
-_EXAMPLES = 3
-_FIRST = 10
-_MOST_LABELS = 50
-_MOST_NUMBERS = 5
-_LONGEST_LABEL = 40
+_TELL = 1000
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of the first rows.
+class Lengths:
+    """Lengths of rows.
 
     Attributes:
-        name: its name.
-        kind: text | number | true or false | list | object | empty | mixed.
-        examples: up to three values, shortened.
+        median: of the row in the middle.
+        p95: 95 % of the rows stay within.
+        longest: of the longest row.
+        total: of all rows together.
     """
 
-    name: str
-    kind: str
-    examples: list[str]
+    median: int = 0
+    p95: int = 0
+    longest: int = 0
+    total: int = 0
+
+    @classmethod
+    def of(cls, values: array[int]) -> Lengths:
+        """Of many rows; zeros of none."""
+        if not values:
+            return cls()
+        numbers = np.frombuffer(values, np.int64)
+        p50, p95 = np.percentile(numbers, [50, 95])
+        return cls(int(p50), int(p95), int(numbers.max()), int(numbers.sum()))
 
 
 @dataclass(frozen=True)
@@ -79,8 +58,10 @@ class Profile:
     Attributes:
         path: as the user wrote it.
         files: number of files.
+        unknown_files: files in the folder of a kind that cannot be read.
         kind: json | jsonl | csv | tsv | parquet | txt, of most files.
         encoding: of the first file that is text, None for Parquet.
+        encodings: encoding -> files.
         columns: of the first rows.
         format: name of the format, None when none fits.
         roles: role -> column, as the format or the values tell.
@@ -88,20 +69,29 @@ class Profile:
         rows: all rows, readable or not; a row of several examples counts as so many.
         bad_rows: those that cannot be read.
         first_bad: the first ten of them, as `file:line reason`.
+        bad_reasons: reason, with its numbers left out -> rows.
         labels: label -> rows, the most frequent first; empty for rows without labels.
-        median: characters of a row's text.
-        p95: characters that 95 % of the rows stay within.
-        longest: characters of the longest row.
-        sampled: rows among which duplicates were counted.
-        duplicates: how many of them say the same, or nearly, as an earlier one.
+        median, p95, longest: characters of a row's text.
+        characters: all of these.
+        tokens: tokens of a row's text without any template; None without a tokenizer.
+        exact_duplicates: rows that say the same as an earlier one, among all.
+        sampled: the first rows, among which near-duplicates were counted.
+        near_duplicates: how many of these nearly say the same as an earlier one.
         language: en (or any other in plain Latin letters) | zh | other.
+        scripts: script -> rows.
+        mojibake: rows with characters that were read in a wrong encoding.
+        personal: kind of personal data -> {rows: that have some, found: pieces}; never the data.
+        examples: the first rows as their format reads them, cut, without personal data.
         task: classification | conversation | text | unknown.
+        remarks: what is worth a look, as sentences.
     """
 
     path: str
     files: int
+    unknown_files: list[str]
     kind: str
     encoding: str | None
+    encodings: dict[str, int]
     columns: list[Column]
     format: str | None
     roles: dict[str, str]
@@ -109,195 +99,111 @@ class Profile:
     rows: int
     bad_rows: int
     first_bad: list[str]
+    bad_reasons: dict[str, int]
     labels: dict[str, int]
     median: int
     p95: int
     longest: int
+    characters: Lengths
+    tokens: Lengths | None
+    exact_duplicates: int
     sampled: int
-    duplicates: int
+    near_duplicates: int
     language: Language
+    scripts: dict[str, int]
+    mojibake: int
+    personal: dict[str, dict[str, int]]
+    examples: list[dict[str, Any]]
     task: TaskHint
+    remarks: list[str]
 
 
-def profile(path: str) -> Profile:
-    """Looks at a file or folder: the row count is exact, every row is read once, none is kept.
+def profile(
+    path: str, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
+) -> Profile:
+    """Looks at a file or folder: every row is read once, none is kept but the first 20 000 texts.
+
+    Args:
+        path: the file or folder.
+        tokenizer: counts tokens too, when given (of `transformers`).
+        progress: told how far it is.
 
     Raises:
         DataError: there is nothing to read at the path.
     """
-    source = SourceConfig(path=path)
-    files, _ = data_files(source)
+    files, unknown = data_files(SourceConfig(path=path))
     sample = sample_rows(files)
-    name, roles, named, reason = _format(sample)
-    form = load_format(name, {} if named else roles) if name else None
-    seen = _Seen()
+    name, roles, named, reason = guess_format(sample)
+    seen = Tally(load_format(name, {} if named else roles) if name else None, tokenizer)
     for file in files:
         for row in file.rows():
-            seen.add(row, form)
-    lengths = np.array(seen.lengths or [0])
+            seen.add(row)
+            if progress and seen.rows % _TELL == 0:
+                progress(f"reading {path}", seen.rows, None)
+    seen.flush()
+    if progress:
+        progress(f"reading {path}", seen.rows, seen.rows)
+    return _told(path, files, unknown, sample, (name, roles, reason), seen)
+
+
+def _told(
+    path: str,
+    files: Sequence[RowSource],
+    unknown: list[str],
+    sample: Sequence[Row],
+    guess: tuple[str | None, dict[str, str], str],
+    seen: Tally,
+) -> Profile:
+    lengths = Lengths.of(seen.lengths)
     return Profile(
         path=path,
         files=len(files),
+        unknown_files=unknown,
         kind=Counter(file.kind for file in files).most_common(1)[0][0],
-        encoding=_encoding(files),
-        columns=_columns(sample),
-        format=name,
-        roles=roles,
-        reason=reason,
+        encoding=next((file.encoding for file in files if file.encoding), None),
+        encodings=dict(Counter(file.encoding or "no text" for file in files).most_common()),
+        columns=columns_of(sample),
+        format=guess[0],
+        roles=guess[1],
+        reason=guess[2],
         rows=seen.rows,
         bad_rows=seen.bad,
         first_bad=seen.first_bad,
+        bad_reasons=dict(seen.reasons.most_common()),
         labels=dict(seen.labels.most_common()),
-        median=int(np.median(lengths)),
-        p95=int(np.percentile(lengths, 95)),
-        longest=int(lengths.max()),
+        median=lengths.median,
+        p95=lengths.p95,
+        longest=lengths.longest,
+        characters=lengths,
+        tokens=None if seen.tokenizer is None else Lengths.of(seen.tokens),
+        exact_duplicates=len(seen.digests) - len(np.unique(np.frombuffer(seen.digests, np.uint64))),
         sampled=len(seen.texts),
-        duplicates=_duplicates(seen.texts),
+        near_duplicates=near_duplicates(seen.texts),
         language=_language(seen.texts),
+        scripts=dict(seen.scripts.most_common()),
+        mojibake=seen.mojibake,
+        personal={kind: {"rows": rows, "found": seen.found[kind]} for kind, rows in seen.personal.most_common()},
+        examples=seen.examples,
         task=seen.task,
+        remarks=_remarks(seen, unknown),
     )
 
 
-@dataclass
-class _Seen:
-    """What is counted while the rows go by."""
-
-    rows: int = 0
-    bad: int = 0
-    first_bad: list[str] = field(default_factory=list)
-    labels: Counter[str] = field(default_factory=Counter)
-    lengths: array[int] = field(default_factory=lambda: array("q"))
-    texts: list[str] = field(default_factory=list)
-    characters: int = 0
-    kinds: Counter[TaskHint] = field(default_factory=Counter)
-
-    def add(self, row: Row | BadRow, form: Format | None) -> None:
-        self.rows += 1
-        if isinstance(row, BadRow):
-            self._bad(row.file, row.line, row.reason)
-        elif form is not None:
-            try:
-                parts = examples_in(form, row)
-            except UnreadableRow as error:
-                parts = [error]
-            self.rows += len(parts) - 1
-            for part in parts:
-                if isinstance(part, UnreadableRow):
-                    self._bad(row.file, row.line, str(part))
-                else:
-                    self._example(part)
-
-    def _bad(self, file: str, line: int, reason: str) -> None:
-        self.bad += 1
-        if len(self.first_bad) < _FIRST:
-            self.first_bad.append(f"{file}:{line} {reason}")
-
-    def _example(self, example: Example) -> None:
-        text = example.comparable
-        self.lengths.append(len(text))
-        self.labels.update(example.classes)
-        self.kinds[_HINTS[type(example)]] += 1
-        if len(self.texts) < _SAMPLE and self.characters < _SAMPLE_CHARACTERS:
-            self.texts.append(text)
-            self.characters += len(text)
-
-    @property
-    def task(self) -> TaskHint:
-        return self.kinds.most_common(1)[0][0] if self.kinds else "unknown"
-
-
-def _format(rows: Sequence[Row]) -> tuple[str | None, dict[str, str], bool, str]:
-    """Format, roles, whether the columns' names alone told them, and the reason: by names, else by values."""
-    if not rows:
-        return None, {}, True, "no row could be read"
-    try:
-        name, reason = detect(rows, {})
-    except DataError as error:
-        roles = _roles_by_values(rows)
-        if roles is None:
-            return None, {}, True, error.found
-        text, label = roles.values()
-        return "labelled", roles, False, f"labelled: '{label}' has few values, '{text}' is the longest text"
-    form = load_format(name, {})
-    for row in rows:
-        try:
-            return name, form.roles(row), True, reason
-        except UnreadableRow:
-            continue
-    return name, {}, True, reason
-
-
-def _roles_by_values(rows: Sequence[Row]) -> dict[str, str] | None:
-    """A text column and a label column by what stands in them, for names that say nothing."""
-    columns: dict[str, list[str]] = {}
-    for row in rows:
-        for name, value in row.values.items():
-            if isinstance(value, str | int) and str(value).strip():
-                columns.setdefault(name, []).append(str(value).strip())
-    full = {name: values for name, values in columns.items() if len(values) >= 0.9 * len(rows)}
-    texts = {name: sum(map(len, values)) / len(values) for name, values in full.items()}
-    few = {name: len(set(values)) for name, values in full.items() if _like_labels(values)}
-    text = max(texts, key=lambda name: texts[name], default=None)
-    label = min((name for name in few if name != text), key=lambda name: few[name], default=None)
-    if text is None or label is None or texts[text] < 15:
-        return None
-    return {"text": text, "label": label}
-
-
-def _like_labels(values: Sequence[str]) -> bool:
-    """Few, short and each repeated; numbers only when they number classes, for others count or measure something."""
-    distinct = set(values)
-    most = _MOST_LABELS
-    if all(_kind(value) == "number" for value in distinct):
-        most = _MOST_NUMBERS if min(map(float, distinct)) in (-1, 0, 1) else 0
-    return 1 < len(distinct) <= min(most, len(values) // 3) and max(map(len, distinct)) <= _LONGEST_LABEL
-
-
-def _columns(rows: Sequence[Row]) -> list[Column]:
-    names = dict.fromkeys(str(name) for row in rows for name in row.values)
-    return [_column(name, [row.values.get(name) for row in rows]) for name in names]
-
-
-def _column(name: str, values: Sequence[Any]) -> Column:
-    filled = [value for value in values if value is not None and value != ""]
-    kinds = {_kind(value) for value in filled}
-    kind = "empty" if not kinds else kinds.pop() if len(kinds) == 1 else "mixed"
-    shown = list(dict.fromkeys(_short(value) for value in filled))[:_EXAMPLES]
-    return Column(name, kind, shown)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return "text"
-        return "number"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "number"
-    return describe(value).removeprefix("a ").removeprefix("an ")
-
-
-def _short(value: Any, limit: int = 60) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _encoding(files: Sequence[RowSource]) -> str | None:
-    return next((file.encoding for file in files if file.encoding), None)
-
-
-def _duplicates(texts: Sequence[str]) -> int:
-    """Rows of the sample that say the same as an earlier one, exactly or nearly."""
-    signer = Signer()
-    for start in range(0, len(texts), 1000):
-        signer.add(texts[start : start + 1000])
-    signatures = signer.finish()
-    rows = np.arange(len(texts))
-    first = equal_to(signatures, rows, rows) == rows
-    return int((~first).sum()) + len(nearest_earlier(signatures, rows[first], _NEAR, texts.__getitem__))
+def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
+    """What is worth a look, each named."""
+    uneven = uneven_labels(seen.labels) if seen.task == "classification" else None
+    remarks = [f"label imbalance: {uneven}"] if uneven else []
+    if seen.bad:
+        remarks.append(f"unreadable: {seen.bad} of {seen.rows} rows, such as {seen.first_bad[0]}")
+    if seen.mojibake:
+        remarks.append(f"mojibake: {seen.mojibake} rows have characters that were read in a wrong encoding")
+    remarks += [
+        f"personal data: {kind} in {rows} rows ({seen.found[kind]} found)" for kind, rows in seen.personal.most_common()
+    ]
+    if unknown:
+        shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        remarks.append(f"left out: {len(unknown)} files of a kind that cannot be read, such as {shown}")
+    return remarks
 
 
 def _language(texts: Sequence[str]) -> Language:

@@ -65,14 +65,11 @@ def only_prints_contents(template: str) -> bool:
         node.attr in _NEIGHBOURS for node in tree.find_all(nodes.Getattr)
     ):
         return False
+    named: list[tuple[nodes.Node, nodes.Node]] = [(loop.target, loop.iter) for loop in tree.find_all(nodes.For)]
+    named += [(assigned.target, assigned.node) for assigned in tree.find_all(nodes.Assign)]
     holding = {"messages"}
     while True:
-        more = {
-            name.name
-            for node in tree.find_all((nodes.For, nodes.Assign))
-            if _holds(node.iter if isinstance(node, nodes.For) else node.node, holding)
-            for name in ([node.target] if isinstance(node.target, nodes.Name) else [])
-        }
+        more = {name.name for name, node in named if isinstance(name, nodes.Name) and _holds(node, holding)}
         if more <= holding:
             return _harmless(tree, holding)
         holding |= more

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.config import SplitConfig
+from luthier.config.times import timestamp
 from luthier.data.similarity import Comparer, Signatures, by_row, candidate_pairs, equal_to
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -55,13 +56,16 @@ def carve(keys: Keys, config: SplitConfig, *, test: bool, validation: bool) -> t
         by = "random"
         notes.append("the rows have no labels: splits are random")
     if by == "time" and keys.times is not None:
-        codes = _latest(keys.times, *counts)
+        starts = (config.test_from if test else None, config.validation_from if validation else None)
+        codes = _latest(keys.times, counts, starts)
+        if config.windows is not None:
+            notes.append("data.split.windows are for `luthier walk-forward`; here the latest rows are the test")
     elif by == "group" and keys.groups is not None:
         codes = _whole_groups(keys.groups, *counts, random)
     else:
         classes = keys.labels if by == "label" else np.zeros(n, np.int32)
         codes = _stratified(classes, *counts, random)
-    for code, wanted in ((TEST, counts[0]), (VALIDATION, counts[1])):
+    for code, wanted in ((TEST, counts[0] or config.test_from), (VALIDATION, counts[1] or config.validation_from)):
         if wanted and not (codes == code).any():
             notes.append(f"no row could be spared for {SPLITS[code]}")
     return codes, notes
@@ -120,18 +124,29 @@ def _whole_groups(
     return codes
 
 
-def _latest(times: NDArray[np.float64], test: int, validation: int) -> NDArray[np.int8]:
-    """The latest rows are the test, those before them validation; rows of the same time stay together."""
+def _latest(
+    times: NDArray[np.float64], counts: tuple[int, int], starts: tuple[str | None, str | None]
+) -> NDArray[np.int8]:
+    """The latest rows are the test, those before them validation; rows of the same time stay together.
+
+    Args:
+        times: of every row.
+        counts: rows of test and validation.
+        starts: a date from which each of them begins, in place of its count.
+    """
     order = np.argsort(times, kind="stable")
     ordered = times[order]
     codes = np.zeros(len(times), np.int8)
     end = len(times)
-    for code, wanted in ((TEST, test), (VALIDATION, validation)):
-        if not wanted or end == 0:
+    for code, wanted, start in zip((TEST, VALIDATION), counts, starts, strict=True):
+        if end == 0 or not (wanted or start):
             continue
-        begin = int(np.searchsorted(ordered, ordered[max(end - wanted, 0)], side="left"))
-        if begin == 0:  # all of it is one time: cut after it, so that something is left to train on
-            begin = int(np.searchsorted(ordered, ordered[0], side="right"))
+        if start is not None:
+            begin = int(np.searchsorted(ordered[:end], timestamp(start), side="left"))
+        else:
+            begin = int(np.searchsorted(ordered, ordered[max(end - wanted, 0)], side="left"))
+            if begin == 0:  # all of it is one time: cut after it, so that something is left to train on
+                begin = int(np.searchsorted(ordered, ordered[0], side="right"))
         codes[order[begin:end]] = code
         end = min(begin, end)
     return codes

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
@@ -39,6 +40,7 @@ class Kept:
         parent_id: the row that holds it, or that it was made from; None for others.
         parts: how many of the next rows are examples that it holds; 0 where the row is the example.
         source: place of its source among those of its split in the configuration.
+        content: hash of the example, for comparing preparations; empty for rows that were just read.
     """
 
     file: int
@@ -51,6 +53,7 @@ class Kept:
     parent_id: int | None = None
     parts: int = 0
     source: int = 0
+    content: str = field(default="", compare=False)
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -61,6 +64,10 @@ def pack(example: Example) -> str:
     """An example as JSON: its kind and its fields in order."""
     values = (getattr(example, name) for name in example.__slots__)
     return _to_json([type(example).__name__.lower(), *map(_plain, values)])
+
+
+def _hash(packed: str | None) -> str:
+    return "" if packed is None else hashlib.blake2b(packed.encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -142,12 +149,19 @@ class ExampleWriter(_ArrowWriter):
 
 
 class Examples:
-    """Rows kept aside in one file or several, memory-mapped."""
+    """Rows kept aside in one file or several, memory-mapped when they are first looked at."""
 
     def __init__(self, *paths: Path) -> None:
+        self._paths = paths
+
+    def __reduce__(self) -> tuple[type[Examples], tuple[Path, ...]]:
+        return Examples, self._paths
+
+    @cached_property
+    def _table(self) -> Any:
         import pyarrow as pa
 
-        self._table = pa.concat_tables([_open(path) for path in paths])
+        return pa.concat_tables([_open(path) for path in self._paths])
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -173,7 +187,8 @@ class Examples:
 
 
 def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:
-    return Kept(file, line, None if packed is None else unpack(packed), *others)
+    about = (*others, _hash(packed))
+    return Kept(file, line, None if packed is None else unpack(packed), *about)
 
 
 class RecordsWriter(_ArrowWriter):

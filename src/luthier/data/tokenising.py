@@ -162,7 +162,7 @@ def _entry(row_id: int, row: Kept, file: str, split: str, decisions: Decisions) 
         fate, reason = "dropped", decisions.dropped[row_id]
     else:
         fate, reason = "kept", ""
-    return Entry(row_id, row.origin, file, row.line, split, fate, reason, changes, row.parent_id)
+    return Entry(row_id, row.origin, file, row.line, split, fate, reason, changes, row.parent_id, content=row.content)
 
 
 def _lines(

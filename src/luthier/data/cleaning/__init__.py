@@ -72,6 +72,11 @@ class CleaningStep:
     def __init__(self, options: Any) -> None:
         self.options = options
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be computed again: an interrupted preparation keeps its steps on disk."""
+        own = vars(self).items()
+        return {name: value for name, value in own if not isinstance(getattr(type(self), name, None), cached_property)}
+
     def files(self) -> Sequence[RowSource]:
         """Files that the step reads: what they hold decides the result, so it is part of the preparation's digest.
 

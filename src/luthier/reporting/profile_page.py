@@ -1,0 +1,66 @@
+"""A profile as people read it: the same facts in the terminal and on one self-contained page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from luthier.data.profile import Lengths, Profile
+from luthier.evaluation.formatting import share
+
+_MOST_LABELS = 30
+
+
+def facts(profile: Profile) -> Iterator[tuple[str, str]]:
+    """What was seen, as (what, how much)."""
+    readable = profile.rows - profile.bad_rows
+    yield "rows", f"{profile.rows:,} in {profile.files:,} {profile.kind} file{'s' if profile.files != 1 else ''}"
+    yield "encoding", ", ".join(_counted(name, count, profile.files) for name, count in profile.encodings.items())
+    yield "format", profile.reason
+    if profile.bad_rows:
+        told = "; ".join(f"{reason} ({count:,})" for reason, count in list(profile.bad_reasons.items())[:3])
+        yield "unreadable", f"{_of(profile.bad_rows, profile.rows)}: {told}"
+    if not readable or profile.format is None:
+        return
+    yield "characters a row", _lengths(profile.characters)
+    if profile.tokens is not None:
+        yield "tokens a row", _lengths(profile.tokens)
+    yield "script", ", ".join(f"{name} {_of(rows, readable)}" for name, rows in profile.scripts.items())
+    yield "exact duplicates", _of(profile.exact_duplicates, readable)
+    yield "near-duplicates", f"{profile.near_duplicates:,} among the first {profile.sampled:,} rows"
+    yield "wrong encoding", _of(profile.mojibake, readable)
+    personal = [f"{kind} in {found['rows']:,} rows" for kind, found in profile.personal.items()]
+    yield "personal data", ", ".join(personal) or "none found"
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count:,} ({share(count / max(total, 1))})" if count else "none"
+
+
+def _counted(name: str, count: int, files: int) -> str:
+    return name if files == 1 else f"{name} ({count:,} files)"
+
+
+def _lengths(lengths: Lengths) -> str:
+    return (
+        f"{lengths.median:,} in the middle, {lengths.p95:,} for 95 %, {lengths.longest:,} at most, "
+        f"{lengths.total:,} together"
+    )
+
+
+def page(profiles: Sequence[Profile]) -> str:
+    """All profiles as one HTML page; everything from the data is escaped."""
+    from luthier.reporting.report import templates
+
+    shown = [
+        {
+            "profile": profile,
+            "facts": list(facts(profile)),
+            "labels": [
+                (label, rows, rows / sum(profile.labels.values()))
+                for label, rows in list(profile.labels.items())[:_MOST_LABELS]
+            ],
+            "more_labels": max(len(profile.labels) - _MOST_LABELS, 0),
+        }
+        for profile in profiles
+    ]
+    return templates().get_template("profile.html.jinja").render(shown=shown)
