@@ -41,7 +41,8 @@ def test_round_trip_of_every_plugins_options(kind):
         kind, kind
     )
     for name in registry.names(kind):
-        value = f"[{name}]" if kind == "cleaning" else name
+        options = "{name: contamination, benchmarks: {a: b.jsonl}}" if name == "contamination" else name
+        value = f"[{options}]" if kind == "cleaning" else options
         config = parse_config("model: {base: b}\ndata: {train: a.csv}", [f"{place}={value}"])
         written = to_yaml(config, comments=True)
         assert parse_config(written) == config, name

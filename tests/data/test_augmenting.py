@@ -163,7 +163,6 @@ def test_what_a_model_wrote_is_never_carved_out(tmp_path: Path) -> None:
 def test_an_augmented_row_is_there_to_look_at(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", range(10))
     made = run(path, split={"test": 0, "validation": 0}, augment=[{"name": "paraphrase", "wordings": ["Rising?"]}])
-    assert made.augmented(13) == Labelled(text(3), "up", "Rising?")
-    assert made.augmented(3) is None
-    assert made.augmented(20) is None
-    assert run(path).augmented(13) is None
+    assert made.examples[13].example == Labelled(text(3), "up", "Rising?")
+    assert made.examples[13].parent_id == 3
+    assert len(run(path).examples) == 10, "without data.augment there are only the rows of files"

@@ -101,7 +101,7 @@ def test_an_uneven_label_is_named_in_the_profile_and_at_preparation(
         row["label"] = "flat"
     for row in rows[::12]:
         row["label"] = "crash"
-    told = "uneven labels: 'flat' has 55 rows (92%), 'crash' only 5"
+    told = "label imbalance: 'flat' has 55 training rows, 'crash' only 5"
     document, shown, page = profiled(write(tmp_path / "rows.jsonl", rows), capsys)
     assert document["labels"] == {"flat": 55, "crash": 5}
     assert told in document["remarks"]
@@ -114,14 +114,14 @@ def test_an_uneven_label_is_named_in_the_profile_and_at_preparation(
 
 def test_even_labels_are_not_worth_a_word(prepared: Any) -> None:
     document, _ = prepared(stories())
-    assert [note for note in document["notes"] if "uneven" in note] == []
+    assert [note for note in document["notes"] if "imbalance" in note] == []
 
 
 @pytest.mark.parametrize(
     ("planted", "remark", "secret"),
     [
-        ("write to " + EMAIL, "personal data: e-mail in 1 rows (1 found)", EMAIL),
-        (f"pay with {CARD} today", "personal data: bank card in 1 rows (1 found)", CARD),
+        ("write to " + EMAIL, "personal data: email in 1 rows (1 found)", EMAIL),
+        (f"pay with {CARD} today", "personal data: bank_card in 1 rows (1 found)", CARD),
         (
             "the bankâ€™s cafÃ©",
             "mojibake: 1 rows have characters that were read in a wrong encoding",

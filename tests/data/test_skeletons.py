@@ -3,7 +3,7 @@ import pytest
 from luthier.data.examples import Conversation, Message
 from luthier.data.skeletons import Skeleton, marks, only_prints_contents
 from luthier.data.templates import named_templates, template_text
-from luthier.data.turns import texts_of
+from luthier.data.turns import ChatTemplate
 
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<s>You help.</s>\n' }}"
@@ -55,15 +55,15 @@ def whole(template, asked, prompt):
 def test_the_same_text_as_rendering_every_row(template, prompt):
     template = template_text(template, None)
     asked = [(chat, upto) for chat in CHATS for upto in range(1, len(chat.messages) + 1)]
-    assert texts_of(Tokenizer(), template, asked, prompt=prompt) == whole(template, asked, prompt)
+    assert ChatTemplate(Tokenizer(), template).texts(asked, prompt=prompt) == whole(template, asked, prompt)
 
 
 def test_a_template_that_only_prints_runs_once_for_each_sequence_of_roles():
     tokenizer = Tokenizer()
-    texts_of(tokenizer, CHATML, [(CHATS[0], 2), (CHATS[1], 2)] * 10, prompt=False)
+    ChatTemplate(tokenizer, CHATML).texts([(CHATS[0], 2), (CHATS[1], 2)] * 10, prompt=False)
     assert tokenizer.rendered == 1
     trims = CHATML.replace("message.content", "message.content | trim")
-    texts_of(tokenizer, trims, [(CHATS[0], 2), (CHATS[1], 2)] * 10, prompt=False)
+    ChatTemplate(tokenizer, trims).texts([(CHATS[0], 2), (CHATS[1], 2)] * 10, prompt=False)
     assert tokenizer.rendered == 21
 
 

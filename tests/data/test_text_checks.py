@@ -1,10 +1,8 @@
-"""What a profile looks for in texts: scripts, wrong encodings, personal data, uneven labels."""
+"""What a profile looks for in texts: scripts and wrong encodings."""
 
 import pytest
-from luthier.data.labels import uneven
 
 from luthier.data.mojibake import is_mojibake
-from luthier.data.personal import find_personal_data, masked
 from luthier.data.scripts import script_of
 
 
@@ -50,28 +48,3 @@ def test_damage_is_seen(text: str) -> None:
 @pytest.mark.parametrize("text", SOUND)
 def test_sound_text_is_left_alone(text: str) -> None:
     assert not is_mojibake(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "kinds"),
-    [
-        ("write to j.doe+news@mail.example.co.uk.", ["e-mail"]),
-        ("card 4111 1111 1111 1111 or 5500-0000-0000-0004", ["bank card", "bank card"]),
-        ("card 4111 1111 1111 1112", []),
-        ("revenue of 4111111111111111.5 and 1 234 567 890 123", []),
-        ("@AAPL rose, a@b, $1234", []),
-        ("Profit rose to EUR 13.1 mn in 2015-10-01", []),
-    ],
-)
-def test_personal_data(text: str, kinds: list[str]) -> None:
-    assert [kind for kind, _, _ in find_personal_data(text)] == kinds
-
-
-def test_masking_keeps_everything_else() -> None:
-    assert masked("from a@b.org, card 4111111111111111!") == "from [e-mail], card [bank card]!"
-
-
-def test_uneven_labels_are_named() -> None:
-    assert uneven({"neutral": 90, "up": 6, "down": 4}) == ["uneven labels: 'neutral' has 90 rows (90%), 'down' only 4"]
-    assert uneven({"up": 39, "down": 10}) == []
-    assert uneven({"up": 90}) == uneven({}) == []
