@@ -35,13 +35,12 @@ def test_round_trip(text, comments):
     assert to_yaml(parse_config(written), comments=comments) == written
 
 
-@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning"])
+@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning", "tracker"])
 def test_round_trip_of_every_plugins_options(kind):
-    place = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}.get(
-        kind, kind
-    )
+    places = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}
+    place = (places | {"tracker": "tracking"}).get(kind, kind)
     for name in registry.names(kind):
-        value = f"[{name}]" if kind == "cleaning" else name
+        value = f"[{name}]" if kind in ("cleaning", "tracker") else name
         config = parse_config("model: {base: b}\ndata: {train: a.csv}", [f"{place}={value}"])
         written = to_yaml(config, comments=True)
         assert parse_config(written) == config, name

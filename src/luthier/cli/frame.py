@@ -47,6 +47,7 @@ COMMANDS = (
     "chat",
     "export",
     "report",
+    "track",
     "doctor",
     "schema",
 )
