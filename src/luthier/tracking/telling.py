@@ -56,7 +56,7 @@ class Teller:
 
 def final_scores(results: Mapping[str, Any]) -> dict[str, float]:
     """The scores in metrics.json as SPLIT/MODE/MODEL/METRIC."""
-    found = {}
+    found: dict[str, Any] = {}
     for where, comparison in _comparisons(results):
         models = {"base": comparison["base"] or {}, "tuned": comparison["tuned"], **comparison["baselines"]}
         for model, scores in models.items():

@@ -91,8 +91,6 @@ class Trainer:
                 self.step()
                 progress.elapsed = time.monotonic() - began
                 self._evaluate_and_save()
-                if self._out_of_time:
-                    self._tell_time_is_up()
                 if stop.is_set():
                     self._save(best=False)
                     raise Interrupted(
@@ -213,7 +211,10 @@ class Trainer:
 
     def _evaluate_and_save(self) -> None:
         """Evaluates and saves when it is time."""
-        last = self.session.progress.step == self.total or self._out_of_time
+        last = self.session.progress.step == self.total
+        if self._out_of_time and not last:
+            self._tell_time_is_up()
+            last = True
         improved = False
         if self.judge.rows and (last or self._due(self.materials.config.evaluation.every)):
             improved = self._evaluate()

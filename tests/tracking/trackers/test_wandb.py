@@ -1,12 +1,15 @@
 """W&B's offline files, read back as W&B writes them: a log of records in blocks."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
+import time
 from collections import defaultdict
 
 import pytest
 
-from luthier.errors import LuthierError
 from luthier.runs import read_events
 from luthier.tracking.replaying import replay
 from luthier.tracking.trackers.wandb import Wandb, WandbOptions
@@ -32,16 +35,28 @@ def records(file):
         position += PIECE_HEADER
         parts += content[position : position + length]
         position += length
+        if position > len(content):
+            return
         if kind in (1, 4):  # whole, or the last piece
             yield Record.FromString(parts)
             parts = b""
 
 
+def whole(folder):
+    """Records of the one offline run below a folder. Its last ones are written by another process."""
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    for _ in range(300):
+        found = list(records(file))
+        if found and found[-1].HasField("exit"):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{file} has no end")
+
+
 def read(folder):
     """({name: {step: value}}, settings, summary) of the one offline run below a folder."""
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     history, settings, summary = defaultdict(dict), {}, {}
-    for record in records(file):
+    for record in whole(folder):
         if record.HasField("history"):
             values = {
                 "/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item
@@ -73,28 +88,35 @@ def test_curves_samples_settings_and_scores(run, offline, scores, hostile, monke
     assert settings["training.learning_rate"] == 5e-4
     assert settings["method.name"] == "lora"
 
-    assert list(history["samples"]) == [0, 10, 20, 30, 40]
+    assert list(history["samples/path"]) == [0, 10, 20, 30, 40]
     (files,) = run.path.glob("wandb/offline-run-*/files")
-    table = json.loads((files / history["samples"][40]["path"]).read_text())
+    table = json.loads((files / history["samples/path"][40]).read_text())
     assert table["columns"] == ["prompt", "expected", "answer", "valid"]
     assert table["data"] == [[hostile, "positive", "answer 40", True], ["short", None, "answer 40", False]]
-    (confusion,) = history["test/labels/confusion"].values()
-    assert json.loads((files / confusion["path"]).read_text())["data"][0] == ["negative", 3, 1, 0]
+    (confusion,) = history["test/labels/confusion/path"].values()
+    assert json.loads((files / confusion).read_text())["data"][0] == ["negative", 3, 1, 0]
 
 
 def test_no_key_is_written_anywhere(run, offline, monkeypatch):
     key = "0123456789abcdef" * 2 + "01234567"
     monkeypatch.setenv("WANDB_API_KEY", key)
     replay(offline, run)
+    whole(run.path)
     files = [path for path in run.path.rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if key.encode() in path.read_bytes()] == []
 
 
-def test_online_without_a_key_says_so_and_does_not_ask(run, monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
-    with pytest.raises(LuthierError, match="W&B knows no key"):
-        replay(Wandb(WandbOptions()), run)
+def test_online_without_a_key_says_so_and_does_not_ask(run, tmp_path):
+    """In a process of its own, since W&B remembers keys that it has seen."""
+    code = (
+        "import sys; from luthier.runs import Run; from luthier.tracking.replaying import replay; "
+        "from luthier.tracking.trackers.wandb import Wandb, WandbOptions; "
+        "replay(Wandb(WandbOptions()), Run.open(sys.argv[1]))"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    clean |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none"), "WANDB_CONFIG_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run.path)], capture_output=True, text=True, env=clean, timeout=60
+    )
+    assert "ConfigError: W&B knows no key" in done.stderr

@@ -69,4 +69,4 @@ def _markdown(rows: Rows) -> str:
 
 def _cell(value: Any) -> str:
     """Any text as one cell that shows just this text."""
-    return html.escape(str(value)).replace("|", "&#124;").replace("\n", "<br>")
+    return "<br>".join(html.escape(str(value)).replace("|", "&#124;").splitlines())

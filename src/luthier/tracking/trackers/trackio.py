@@ -63,5 +63,7 @@ class Trackio:
 
     def close(self, state: str) -> None:
         """Waits until everything is stored."""
+        import trackio
+
         with redirect_stdout(io.StringIO()):
-            self._run.finish()
+            trackio.finish()

@@ -28,7 +28,8 @@ class Plateau:
     def __init__(self, options: PlateauOptions) -> None:
         self.options = options
         self.metric = options.metric
-        self.restore({})
+        self._best: float | None = None
+        self._stale = self._cuts = 0
 
     def factor(self, step: int, total: int) -> float:
         """See `luthier.training.schedules.Schedule`."""
