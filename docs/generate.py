@@ -251,7 +251,7 @@ text { font: 12px system-ui, sans-serif; fill: #24292f; } .name { font-weight: 6
 def schedules() -> str:
     """Small charts of all schedules, side by side."""
     drawn: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in registry.names("schedule")]
-    drawn.insert(2, ("cosine", {"cycles": 3, "minimum": 0.1}))
+    drawn.insert(2, ("cosine", {"cycles": 3}))
     (width, height), columns = PANEL, PANELS_IN_A_ROW
     panels = []
     for number, (name, options) in enumerate(drawn):
