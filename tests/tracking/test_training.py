@@ -57,9 +57,13 @@ def test_an_interrupted_training_is_one_curve(settings):
 
 def test_weights_and_biases_beside_a_training(settings):
     pytest.importorskip("wandb", reason="an extra")
-    run = pipeline.train(settings(tracking=[OFFLINE]))
+    dropout = {"name": "lora", "rank": 4, "dropout": 0.1}
+    run = pipeline.train(settings(method=dropout, tracking=[OFFLINE]))
     assert list(run.path.glob("wandb/offline-run-*/*.wandb"))
     assert not list(read_events(run.events.path, "warning"))
+    alone = pipeline.train(settings(method=dropout))
+    adapters = [each.adapter / "adapter_model.safetensors" for each in (run, alone)]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes(), "a tracker draws no chance of the training's"
 
 
 def test_a_tracker_that_fails_changes_nothing(settings, monkeypatch):
