@@ -1,8 +1,8 @@
-"""Writes the two pages that are made from the code: configuration.md and commands.md.
+"""Writes what is made from the code: configuration.md, commands.md and schedules.svg.
 
     python docs/generate.py
 
-A test compares both with what this script would write, so neither can fall behind.
+A test compares them with what this script would write, so none can fall behind.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from luthier import registry
 from luthier.cli import frame
 from luthier.config import RunConfig
 from luthier.config.writing import to_yaml
+from luthier.training.schedules import FollowsScores
 
 FOLDER = Path(__file__).parent
 
@@ -34,6 +35,7 @@ OWNERS = {
     "augmentation": "`data.augment`, a list",
     "optimizer": "`training.optimizer`",
     "schedule": "`training.schedule`",
+    "tracker": "`tracking`, a list",
 }
 """Kinds of plugins with options, and the key where they stand."""
 
@@ -234,7 +236,57 @@ def _names(kind: str, title: str) -> Iterator[str]:
     yield ""
 
 
-PAGES = {"configuration.md": configuration, "commands.md": commands}
+DRAWN_STEPS, DRAWN_EVALUATION = 120, 12
+"""Steps of a drawn run, and after how many of them it is evaluated (always with the same score)."""
+
+PANEL, PANELS_IN_A_ROW, MARGIN = (190, 96), 4, 24
+"""Width and height of a small chart, how many stand side by side, and what is between them."""
+
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #24292f; } .name { font-weight: 600; }
+.axis { stroke: #9aa4af; } .rate { fill: none; stroke: #1f6feb; stroke-width: 2; }
+@media (prefers-color-scheme: dark) { text { fill: #d0d7de; } .axis { stroke: #6e7781; } }
+"""
+
+
+def schedules() -> str:
+    """Small charts of all schedules, side by side."""
+    drawn: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in registry.names("schedule")]
+    drawn.insert(2, ("cosine", {"cycles": 3}))
+    (width, height), columns = PANEL, PANELS_IN_A_ROW
+    panels = []
+    for number, (name, options) in enumerate(drawn):
+        row, column = divmod(number, columns)
+        x, y = MARGIN + column * (width + MARGIN), 28 + row * (height + 2 * MARGIN)
+        title = f"{name} ({', '.join(f'{key}: {value}' for key, value in options.items())})" if options else name
+        points = " ".join(
+            f"{x + width * step / DRAWN_STEPS:.1f},{y + height * (1 - factor):.1f}"
+            for step, factor in enumerate(_factors(name, options))
+        )
+        panels.append(
+            f'<text class="name" x="{x}" y="{y - 10}">{title}</text>'
+            f'<path class="axis" fill="none" d="M{x} {y}V{y + height}H{x + width}"/>'
+            f'<polyline class="rate" points="{points}"/>'
+        )
+    whole = (columns * (width + MARGIN) + MARGIN, 28 + (number // columns + 1) * (height + 2 * MARGIN) - MARGIN)
+    label = "The learning rate as a share of its peak over the steps of a run, for every schedule"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole[0]} {whole[1]}" role="img" aria-label="{label}">'
+    )
+    return "\n".join([head, f"<style>{STYLE}</style>", *panels, "</svg>", ""])
+
+
+def _factors(name: str, options: dict[str, Any]) -> Iterator[float]:
+    """The rate of every step as a share of the peak."""
+    plugin = registry.load("schedule", name)
+    schedule = plugin(plugin.Options(warmup=0.1, **options))
+    for step in range(DRAWN_STEPS + 1):
+        if isinstance(schedule, FollowsScores) and step % DRAWN_EVALUATION == 0:
+            schedule.see(1.0, lambda one, other: one < other)
+        yield schedule.factor(step, DRAWN_STEPS)
+
+
+PAGES = {"configuration.md": configuration, "commands.md": commands, "schedules.svg": schedules}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +36,11 @@ from luthier.evaluation.speaker import Speaker, open_speaker
 from luthier.methods import Reports
 from luthier.models.hardware import peak_memory_mb
 from luthier.recipes import Recipe, recipe, recipes
-from luthier.runs import Event, Run
+from luthier.runs import Run
 from luthier.runs.files import write_json
 from luthier.tasks import Prediction
+from luthier.tracking import make_tracker
+from luthier.tracking.following import Listener, following
 from luthier.training.devices import find_device
 from luthier.training.forecast import Forecast, make_forecast
 from luthier.training.loop import Trainer
@@ -91,6 +93,7 @@ __all__ = [
     "report",
     "schema",
     "speaker",
+    "track",
     "train",
     "train_methods",
     "walk_forward",
@@ -98,7 +101,6 @@ __all__ = [
 ]
 
 Config = str | Path | RunConfig
-Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -337,15 +339,17 @@ def train(
     started = time.time()
     if resume is not None and config is None:
         run = _opened(resume)
+        trackers = [make_tracker(options) for options in run.config.tracking]
         materials = Materials.gather(run.config, progress)
     elif config is not None and resume is None:
         settings = read_config(config, overrides)
+        trackers = [make_tracker(options) for options in settings.tracking]
         materials = Materials.gather(settings, progress)  # problems show before a folder is made
         run = Run.create(settings, to_yaml(settings))
     else:
         raise ConfigError("train takes a configuration, or a run to resume", hint="luthier train run.yaml")
-    with _recorded(run, started, listeners):
-        _fit(run, materials, listeners)
+    with following(run, trackers, listeners) as told, _recorded(run, started, told):
+        _fit(run, materials, told)
         evaluate(run, progress=progress)
     report(run)
     return TrainedRun(run.path)
@@ -623,6 +627,27 @@ def report(run: Run | str | Path) -> Path:
     from luthier.reporting.report import write_report
 
     return write_report(_opened(run))
+
+
+def track(run: Run | str | Path, to: str) -> str:
+    """Tells a tracker a run afterwards, as it would have been told while it trained.
+
+    Args:
+        run: the run.
+        to: the tracker's name, with the options that the run's configuration gives it; or its name and other options
+            as YAML, such as {name: wandb, mode: offline}.
+
+    Returns:
+        Where the record is: a folder or an address.
+
+    Raises:
+        ConfigError: there is no such tracker, or its library is not installed.
+        LuthierError: the tracker failed.
+    """
+    from luthier.tracking.replaying import options_for, replay
+
+    opened = _opened(run)
+    return replay(make_tracker(options_for(opened.config, to)), opened)
 
 
 def export(

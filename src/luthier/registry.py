@@ -28,6 +28,7 @@ PACKAGES: dict[str, str] = {
     "metric": "luthier.evaluation.metrics",
     "optimizer": "luthier.training.optimizers",
     "schedule": "luthier.training.schedules",
+    "tracker": "luthier.tracking.trackers",
     "exporter": "luthier.export.targets",
     "symptom": "luthier.diagnosis",
     "importer": "luthier.importing",

@@ -116,7 +116,11 @@ def test_one_wrong_key_or_value(yaml, place, message):
         ),
         ("{train: [{path: a, columns: {text: 3}}]}", "2:36", "data.train[0].columns.text: got 3, expected text"),
         ("{train: [{path: a, format: labeled}]}", "2:26", "data.train[0].format: there is no format 'labeled'; did"),
-        ("{train: [{format: auto}]}", "2:16", "data.train[0].path: this key is required: A file, a folder or an archive"),
+        (
+            "{train: [{format: auto}]}",
+            "2:16",
+            "data.train[0].path: this key is required: A file, a folder or an archive",
+        ),
         ("{train: []}", "2:8", "data.train: got [], expected at least 1 item"),
         ("{train: a, clean: [dedup]}", "2:26", "data.clean[0]: there is no 'dedup'; did you mean 'deduplicate'?"),
         ("{train: a, labels: [up, 1]}", "2:31", "data.labels[1]: got 1, expected text; put it in quotes"),

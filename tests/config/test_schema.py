@@ -20,11 +20,12 @@ def definition(reference):
         ("optimizer", "TrainingConfig", "optimizer"),
         ("schedule", "TrainingConfig", "schedule"),
         ("cleaning", "DataConfig", "clean"),
+        ("tracker", None, "tracking"),
     ],
 )
 def test_a_plugin_is_its_name_or_its_options(kind, part, key):
     field = (SCHEMA["$defs"][part] if part else SCHEMA)["properties"][key]
-    names, *options = (field["items"] if kind == "cleaning" else field)["anyOf"]
+    names, *options = (field["items"] if kind in ("cleaning", "tracker") else field)["anyOf"]
     assert names.get("enum", [names.get("const")]) == registry.names(kind)
     assert [definition(option)["properties"]["name"]["const"] for option in options] == registry.names(kind)
     for option in options:

@@ -35,14 +35,13 @@ def test_round_trip(text, comments):
     assert to_yaml(parse_config(written), comments=comments) == written
 
 
-@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning"])
+@pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning", "tracker"])
 def test_round_trip_of_every_plugins_options(kind):
-    place = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}.get(
-        kind, kind
-    )
+    places = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}
+    place = (places | {"tracker": "tracking"}).get(kind, kind)
     for name in registry.names(kind):
         options = "{name: contamination, benchmarks: {a: b.jsonl}}" if name == "contamination" else name
-        value = f"[{options}]" if kind == "cleaning" else options
+        value = f"[{options}]" if kind in ("cleaning", "tracker") else options
         config = parse_config("model: {base: b}\ndata: {train: a.csv}", [f"{place}={value}"])
         written = to_yaml(config, comments=True)
         assert parse_config(written) == config, name

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from luthier import registry
 from luthier.cli import frame
 from luthier.config import RunConfig, parse_config
 from luthier.data.templates import named_templates
@@ -147,21 +148,27 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "commands.md"])
+@pytest.mark.parametrize("name", ["configuration.md", "commands.md", "schedules.svg"])
 def test_generated_pages_are_what_the_code_says(name):
     made = generator().PAGES[name]()
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made, "run: python docs/generate.py"
 
 
 def test_the_pages_name_everything_there_is():
-    readme, models, rendering, page = (
+    readme, models, rendering, page, training, tracking = (
         (ROOT / path).read_text(encoding="utf-8")
-        for path in ("README.md", "docs/models.md", "docs/rendering.md", "docs/recipes.md")
+        for path in (
+            *("README.md", "docs/models.md", "docs/rendering.md", "docs/recipes.md"),
+            *("docs/training.md", "docs/tracking.md"),
+        )
     )
     assert [name for name in frame.COMMANDS if f"| `{name}" not in readme] == []
     assert [family for family in TABLE if not re.search(rf"\b{re.escape(family)}[,.]", models)] == []
     assert [name for name in named_templates() if f"`{name}`" not in rendering] == []
     assert [recipe.name for recipe in recipes() if f"| `{recipe.name}` |" not in page] == []
+    plugins = [*registry.names("optimizer"), *registry.names("schedule")]
+    assert [name for name in plugins if f"| `{name}` |" not in training] == []
+    assert [name for name in registry.names("tracker") if f"| `{name}` |" not in tracking] == []
 
 
 def test_the_picture_shows_every_room():

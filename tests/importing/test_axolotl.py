@@ -76,8 +76,19 @@ def test_lora(imported):
     [source] = config.data.train
     assert (source.path, source.format, config.data.template) == ("rows.jsonl", "alpaca", "alpaca")
     assert (config.data.max_length, config.data.too_long, config.data.split.validation) == (4096, "drop", 0.05)
-    assert fates(found, "differs") == {"optimizer", "chat_template"}
+    assert training.optimizer.name == "adamw_8bit"
+    assert fates(found, "differs") == {"chat_template"}
     assert fates(found, "unknown") == set()
+
+
+def test_optimisers_and_schedules_that_both_have(imported):
+    found = imported(datasets=ROWS, optimizer="adafactor", lr_scheduler="polynomial", adam_beta1=0.8)
+    training = found.config.training
+    assert (training.optimizer.name, training.schedule.name, training.schedule.power) == ("adafactor", "polynomial", 1)
+    assert "adam_beta1" in fates(found, "nothing")
+    found = imported(datasets=ROWS, optimizer="paged_adamw_8bit", lr_scheduler="greedy")
+    assert (found.config.training.optimizer.name, found.config.training.schedule.name) == ("adamw", "cosine")
+    assert {"optimizer", "lr_scheduler"} <= fates(found, "differs")
 
 
 def test_qlora(imported):

@@ -69,6 +69,29 @@ def test_everything_comes_back(setting, tmp_path):
     assert torch.equal(chance, torch.rand(3)), "chance goes on where it was"
 
 
+class Odd(torch.optim.SGD):
+    """An optimiser whose state has a plain number and a mapping, as some have."""
+
+    def state_dict(self):
+        held = super().state_dict()
+        rest = {"count": 2**53 - 1, "share": 0.1, "inner": {"scale": torch.ones(2), "bits": 8}}
+        return held | {"state": {0: rest, 1: {"momentum_buffer": torch.zeros(2)}}}
+
+    def load_state_dict(self, state):
+        self.loaded = state["state"]
+
+
+def test_numbers_and_mappings_in_an_optimizers_state(setting):
+    setting.optimizer = Odd(setting.network[1].parameters(), lr=0.1)
+    saved = setting.save(1)
+    setting.restore(saved)
+    loaded, expected = setting.optimizer.loaded, setting.optimizer.state_dict()["state"]
+    assert torch.equal(loaded[0]["inner"].pop("scale"), expected[0]["inner"].pop("scale"))
+    assert torch.equal(loaded[1]["momentum_buffer"], expected[1]["momentum_buffer"])
+    assert loaded[0] == expected[0]
+    assert isinstance(loaded[0]["count"], int)
+
+
 def test_only_what_is_trained_is_kept(setting):
     from safetensors.torch import load_file
 

@@ -142,10 +142,10 @@ def test_memory_is_chosen_by_what_is_free(free: int, level: str, bench: Any, mon
     trainer = bench.trainer(bench.materials())
     network, base = trainer.session.network, trainer.session.base
     monkeypatch.setattr(engines, "free_memory", lambda device: free)
-    chosen, reason = choose_memory("auto", network, base)
+    chosen, reason = choose_memory("auto", network, base, 16.0)
     assert chosen == level
     assert reason.endswith(f"{free / 1e9:.1f} GB are free")
-    assert choose_memory("fast", network, base) == ("fast", "as configured")
+    assert choose_memory("fast", network, base, 16.0) == ("fast", "as configured")
 
 
 # -- both train the same ---------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_activations_are_what_autograd_keeps(bench, dtype):
     trainer.network.train()
     really = kept_for_backward(trainer.network, lambda: trainer.session.choice.engine.loss(micro))
     sizes = sizes_without_weights(materials, getattr(torch, dtype))
-    case = Case(sizes, find_device("cpu-2-bf16"), fast=False, level="fast")
+    case = Case(sizes, find_device("cpu-2-bf16"), fast=False, level="fast", trained_bytes=16.0)
     logits = micro.batch.count * sizes.vocabulary * 12
     expected = case.memory_mb(micro.computed, 0)["activations"] * 1e6 + logits
     assert expected == pytest.approx(really, rel=0.35)
@@ -88,7 +88,7 @@ def test_activations_are_what_autograd_keeps(bench, dtype):
 
 def test_levels_keep_less_and_less(bench):
     sizes = sizes_without_weights(bench.materials(), torch.float32)
-    cases = [Case(sizes, find_device("cpu-2"), True, level) for level in ("fast", "balanced", "low")]
+    cases = [Case(sizes, find_device("cpu-2"), True, level, 16.0) for level in ("fast", "balanced", "low")]
     kept = [case.memory_mb(1000, 10)["activations"] for case in cases]
     assert kept == sorted(kept, reverse=True)
     assert len(set(kept)) == 3
@@ -100,7 +100,9 @@ def test_levels_keep_less_and_less(bench):
 
 def test_the_fast_engine_holds_few_logits(bench):
     sizes = replace(sizes_without_weights(bench.materials(), torch.float32), vocabulary=262_144)
-    fast, plain = (Case(sizes, find_device("l4"), engine, "fast").memory_mb(4096, 4096) for engine in (True, False))
+    fast, plain = (
+        Case(sizes, find_device("l4"), engine, "fast", 16.0).memory_mb(4096, 4096) for engine in (True, False)
+    )
     assert fast["logits"] == pytest.approx(CHUNK_NUMBERS * 20 / 1e6)
     assert plain["logits"] == pytest.approx(4096 * 262_144 * 20 / 1e6, abs=0.1)
 
@@ -151,7 +153,8 @@ def test_memory_that_is_short_is_spared(bench):
     work = count_work(materials.config, materials.prepared, fast=True, share=True)
     device = find_device("cpu-2")
     needed = {
-        level: Case(sizes, device, True, level).memory_mb(*work.largest[:2])["all"] for level in ("balanced", "low")
+        level: Case(sizes, device, True, level, 16.0).memory_mb(*work.largest[:2])["all"]
+        for level in ("balanced", "low")
     }
     between = replace(device, memory_gb=np.mean(list(needed.values())) / 1e3 / ROOM)
     found = make_forecast(materials, between)
@@ -167,10 +170,10 @@ def test_time_follows_the_device(bench):
     sizes = sizes_without_weights(bench.materials(), torch.float32)
     materials = bench.materials()
     work = count_work(materials.config, materials.prepared, fast=True, share=True)
-    slow, quick = (Case(sizes, find_device(name), True, "fast").seconds(work) for name in ("cpu-4", "cpu-8"))
+    slow, quick = (Case(sizes, find_device(name), True, "fast", 16.0).seconds(work) for name in ("cpu-4", "cpu-8"))
     assert slow["computation"] == pytest.approx(2 * quick["computation"])
     assert slow["memory bandwidth"] == quick["memory bandwidth"]
-    again = Case(sizes, find_device("cpu-4"), True, "low").seconds(work)
+    again = Case(sizes, find_device("cpu-4"), True, "low", 16.0).seconds(work)
     assert 1.2 < again["computation"] / slow["computation"] < 1.5
 
 

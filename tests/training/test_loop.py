@@ -6,10 +6,12 @@ from collections import Counter
 import pytest
 import torch
 
-from luthier.errors import Interrupted, TrainingError
+from luthier import registry
+from luthier.errors import ConfigError, Interrupted, TrainingError
 
 pytestmark = pytest.mark.integration
 
+NEVER = {"every": None, "samples": 0}
 DROPOUT = {"method": {"name": "lora", "rank": 4, "dropout": 0.1}}
 
 
@@ -155,6 +157,32 @@ def test_killed_between_checkpoints_it_goes_back_and_tells_each_step_once(bench,
     assert [event["loss"] for event in events(second)] == [event["loss"] for event in events(whole)]
 
 
+@pytest.mark.parametrize(
+    "method", [{"name": "full"}, {"name": "lora", "rank": 8, "plus_ratio": 16}], ids=["full", "lora+"]
+)
+@pytest.mark.parametrize("name", registry.names("optimizer"))
+def test_every_optimizer_learns_and_goes_on_bit_for_bit(bench, weights, same, events, name, method):
+    if name in ("adamw_8bit", "lion"):
+        pytest.importorskip("bitsandbytes", reason="an optimiser of bitsandbytes")
+    training = {"max_steps": 5, "learning_rate": 1e-3, "optimizer": {"name": name}}
+    materials = bench.materials(method=method, training=training, evaluation=NEVER)
+    whole = bench.trainer(materials, "whole")
+    before = weights(whole)
+    whole.fit()
+    assert not same(before, weights(whole))
+    assert len({group["lr"] for group in whole.optimizer.param_groups}) == (2 if "plus_ratio" in method else 1)
+
+    first = bench.trainer(materials, "parts")
+    interrupt_after(first, 2)
+    with pytest.raises(Interrupted):
+        first.fit()
+    second = bench.trainer(materials, "parts")
+    assert second.resume()
+    second.fit()
+    assert same(weights(whole), weights(second))
+    assert [event["loss"] for event in events(whole)] == [event["loss"] for event in events(second)]
+
+
 def test_nothing_to_resume(bench):
     assert not bench.trainer(bench.materials()).resume()
 
@@ -271,6 +299,71 @@ def test_a_run_that_stopped_early_does_not_go_on_when_resumed(bench, events, wei
     again.resume()
     again.fit()
     assert [event["step"] for event in events(again)] == [1, 2, 3, 4]
+    assert same(weights(trainer), weights(again))
+
+
+PLATEAU = {"name": "plateau", "warmup": 0, "patience": 1, "factor": 0.5}
+
+
+def test_a_plateau_lowers_the_rate_also_after_an_interruption(bench, weights, same, events):
+    losses = [3.0, 3.1, 2.0, 2.5, 2.5, 2.5]
+    materials = bench.materials(training={"max_steps": 6, "schedule": PLATEAU}, evaluation=EVERY_STEP)
+    whole = bench.trainer(materials, "whole")
+    scripted(whole, [{"loss": loss} for loss in losses])
+    whole.fit()
+    assert [event["learning_rate"] for event in events(whole)] == [1e-2, 1e-2, 5e-3, 5e-3, 2.5e-3, 1.25e-3]
+
+    first = bench.trainer(materials, "parts")
+    scripted(first, [{"loss": loss} for loss in losses[:4]])
+    interrupt_after(first, 4)
+    with pytest.raises(Interrupted):
+        first.fit()
+    second = bench.trainer(materials, "parts")
+    scripted(second, [{"loss": loss} for loss in losses[4:]])
+    second.resume()
+    second.fit()
+    assert [event["learning_rate"] for event in events(second)] == [event["learning_rate"] for event in events(whole)]
+    assert same(weights(whole), weights(second))
+
+
+@pytest.mark.parametrize("parts", [{"evaluation": NEVER}, {"data": {"split": {"test": 0, "validation": 0}}}])
+def test_a_plateau_without_scores_is_refused(bench, parts):
+    with pytest.raises(ConfigError, match="plateau goes by validation scores"):
+        bench.trainer(bench.materials(training={"schedule": PLATEAU}, **parts))
+
+
+def test_a_plateau_of_a_metric_that_validation_does_not_give(bench):
+    schedule = {**PLATEAU, "metric": "perplexity"}
+    trainer = bench.trainer(bench.materials(training={"schedule": schedule}, evaluation=EVERY_STEP))
+    scripted(trainer, [{"accuracy": 0.5}])
+    with pytest.raises(TrainingError, match="the schedule watches 'perplexity'"):
+        trainer.fit()
+
+
+def test_a_time_limit_ends_with_an_evaluation_and_a_checkpoint(bench, events, weights, same):
+    materials = bench.materials(training={"max_steps": 9, "time_limit": 1}, evaluation={"every": None})
+    trainer = bench.trainer(materials)
+    step = trainer.step
+
+    def slow():
+        step()
+        if trainer.session.progress.step == 3:
+            clock[0] += 61
+
+    clock = [0.0]
+    trainer.step = slow
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("luthier.training.loop.time.monotonic", lambda: clock[0])
+        trainer.fit()
+    assert [event["step"] for event in events(trainer)] == [1, 2, 3]
+    assert [event["step"] for event in events(trainer, "evaluation")] == [3]
+    assert [event["message"] for event in events(trainer, "warning")] == [
+        "training.time_limit (1 min) was reached at step 3 of 9"
+    ]
+    again = bench.trainer(materials)
+    again.resume()
+    again.fit()
+    assert len(events(again)) == 3, "its time is over when it is resumed, too"
     assert same(weights(trainer), weights(again))
 
 

@@ -49,6 +49,7 @@ COMMANDS = (
     "chat",
     "export",
     "report",
+    "track",
     "doctor",
     "schema",
 )

@@ -23,6 +23,8 @@ DEFAULTS = {
 """The plugin that is meant when a configuration names none."""
 
 if TYPE_CHECKING:
+    from luthier.tracking import TrackerOptions
+
     TaskOptions = Options
     MethodOptions = Options
     OptimizerOptions = Options
@@ -38,6 +40,7 @@ else:
     ScheduleOptions = plugin_field("schedule", default=DEFAULTS["schedule"])
     CleaningOptions = plugin_field("cleaning")
     AugmentationOptions = plugin_field("augmentation")
+    TrackerOptions = plugin_field("tracker")
     MetricName = plugin_name("metric")
     FormatName = plugin_name("format", also="auto")
 
@@ -299,6 +302,11 @@ class TrainingConfig(Part):
     )
     checkpoint: CheckpointConfig = Field(default_factory=lambda: CheckpointConfig(), description="When work is saved.")
     early_stopping: EarlyStoppingConfig | None = Field(None, description="null = train to the end.")
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes after which training ends where it is, with an evaluation and a checkpoint; null = never.",
+    )
 
 
 class GenerateConfig(Part):
@@ -351,5 +359,8 @@ class RunConfig(Part):
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig(), description="The optimisation.")
     evaluation: EvaluationConfig = Field(
         default_factory=lambda: EvaluationConfig(), description="What is measured, and when."
+    )
+    tracking: list[TrackerOptions] = Field(
+        default_factory=list, description="Where the run is shown besides its folder, such as [tensorboard]."
     )
     output: str = Field("runs", description="Folder of all runs.")

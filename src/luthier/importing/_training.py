@@ -10,14 +10,21 @@ from luthier.importing._translation import Translation
 
 SCHEDULES = {
     "cosine": "cosine",
+    "cosine_with_restarts": "cosine",
+    "inverse_sqrt": "inverse_sqrt",
     "linear": "linear",
+    "polynomial": "polynomial",
     "constant": "constant",
     "constant_with_warmup": "constant",
 }
 """Their schedules that Luthier has."""
 
-ADAMW = {"adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw"}
-"""Names of plain AdamW."""
+OPTIMISERS = {
+    **dict.fromkeys(("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw"), "adamw"),
+    **dict.fromkeys(("adamw_bnb_8bit", "adamw_8bit"), "adamw_8bit"),
+    "adafactor": "adafactor",
+}
+"""Their optimisers that Luthier has."""
 
 
 FOLDERS = {"saves", "outputs", "output", "out", "runs", "checkpoints", "models"}
@@ -43,6 +50,8 @@ def schedule(translation: Translation, key: str, default: str) -> None:
         translation.same(key, "training.schedule.name", ours)
     else:
         translation.differs(key, "training.schedule.name", ours, f"there is no '{wanted}'; cosine is nearest")
+    if wanted == "polynomial":
+        translation.put("training.schedule.power", 1.0)
     steps, share = translation.get("warmup_steps"), translation.get("warmup_ratio")
     if wanted == "constant":
         translation.put("training.schedule.warmup", 0)
@@ -63,10 +72,11 @@ def schedule(translation: Translation, key: str, default: str) -> None:
 
 
 def optimiser(translation: Translation, key: str, default: str) -> None:
-    """AdamW; others become AdamW too, and that is said."""
+    """The optimiser; those that Luthier does not have become AdamW, and that is said."""
     wanted = str(translation.get(key, default))
-    if wanted in ADAMW:
-        translation.same(key, "training.optimizer.name", "adamw")
+    ours = OPTIMISERS.get(wanted, "adamw")
+    if wanted in OPTIMISERS:
+        translation.same(key, "training.optimizer.name", ours)
     elif "adamw" in wanted:
         note = "the same steps, with the optimiser's state in float32 instead of 8 bits or paged memory"
         translation.differs(key, "training.optimizer.name", "adamw", note)
@@ -74,9 +84,11 @@ def optimiser(translation: Translation, key: str, default: str) -> None:
         translation.differs(
             key, "training.optimizer.name", "adamw", f"there is no '{wanted}': its rate may not fit AdamW"
         )
-    for theirs, ours in {"adam_beta1": "beta1", "adam_beta2": "beta2", "adam_epsilon": "epsilon"}.items():
-        if translation.has(theirs):
-            translation.same(theirs, f"training.optimizer.{ours}", translation.number(theirs, 0))
+    for theirs, option in {"adam_beta1": "beta1", "adam_beta2": "beta2", "adam_epsilon": "epsilon"}.items():
+        if translation.has(theirs) and ours == "adafactor":
+            translation.say(theirs, "nothing", note="Adafactor has none")
+        elif translation.has(theirs):
+            translation.same(theirs, f"training.optimizer.{option}", translation.number(theirs, 0))
     translation.same("weight_decay", "training.optimizer.weight_decay", translation.number("weight_decay", 0.0))
     translation.put("training.max_grad_norm", 1.0)
     if translation.has("max_grad_norm"):

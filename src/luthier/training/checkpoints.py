@@ -3,7 +3,7 @@
 checkpoints/
   step-000120/
     trained.safetensors     what the method trains
-    optimizer.safetensors   the optimiser's tensors, named INDEX.KEY
+    optimizer.safetensors   the optimiser's tensors, named INDEX.KEY; its plain numbers stand in the file's metadata
     random.safetensors      states of the random generators
     progress.json           step, best score so far, tokens and seconds so far
     manifest.json           a hash of every file above, written last
@@ -13,9 +13,11 @@ checkpoints/
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,23 +40,27 @@ class Progress:
         step: optimiser steps done.
         tokens: real tokens trained on.
         seconds: time spent in steps.
+        elapsed: seconds since training began, evaluations and checkpoints included, interruptions not.
         best_step: step of the best evaluation; 0 = none yet.
         best_value: its score.
         stale: evaluations since then without improvement of the early-stopping metric.
         watched: best value of the early-stopping metric.
         loss_scale: what the loss is multiplied by before the backward pass, in float16.
         good_steps: steps since it was last changed.
+        schedule: what a schedule that follows scores remembers.
     """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    elapsed: float = 0.0
     best_step: int = 0
     best_value: float | None = None
     stale: int = 0
     watched: float | None = None
     loss_scale: float = 1.0
     good_steps: int = 0
+    schedule: dict[str, float | None] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -101,7 +107,8 @@ class Checkpoints:
             {k: v.detach().contiguous().clone() for k, v in method.state(network).items()},
             aside / "trained.safetensors",
         )
-        save_file(_optimizer_tensors(optimizer), aside / "optimizer.safetensors")
+        tensors, numbers = _optimizer_state(optimizer)
+        save_file(tensors, aside / "optimizer.safetensors", {"numbers": json.dumps(numbers)})
         save_file(_random_state(), aside / "random.safetensors")
         write_json(aside / "progress.json", asdict(progress))
         write_json(aside / "manifest.json", {p.name: _digest(p) for p in sorted(aside.iterdir())})
@@ -140,7 +147,7 @@ class Checkpoints:
             raise TrainingError("a file of this checkpoint is damaged", where=str(path), hint="use an older checkpoint")
         method.restore(network, load_file(path / "trained.safetensors"))
         if optimizer is not None:
-            _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
+            _restore_optimizer(optimizer, path / "optimizer.safetensors")
             _restore_random(load_file(path / "random.safetensors"))
         return Progress(**read_json(path / "progress.json"))
 
@@ -166,22 +173,41 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """(tensors, plain numbers): a number that came back as a tensor would round otherwise."""
     import torch
 
-    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{key}": torch.as_tensor(value).detach().clone()
-        for index, values in state.items()
-        for key, value in values.items()
-    }
+    tensors, numbers = {}, {}
+    for name, value in _flat(optimizer.state_dict()["state"]):
+        if isinstance(value, torch.Tensor):
+            tensors[name] = value.detach().clone()
+        else:
+            numbers[name] = value
+    return tensors, numbers
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+def _flat(values: Mapping[Any, Any], parents: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of mappings within mappings, by their dotted path."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{parents}{key}.")
+        else:
+            yield f"{parents}{key}", value
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, file: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as stored:
+        values = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - it is no mapping
+        values |= json.loads(stored.metadata()["numbers"])
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in values.items():
+        index, *parents, key = name.split(".")
+        place = state.setdefault(int(index), {})
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

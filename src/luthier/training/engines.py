@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from luthier.data.records import Batch, TokenSequence
 from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.compute import free_memory
-from luthier.training.memory import ROOM, TRAINED_BYTES, Layers, pieces
+from luthier.training.memory import ROOM, Layers, pieces, trained_bytes
 from luthier.training.order import micro_batches
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice
     from luthier.training.fast.engine import FastEngine, unsupported
 
     training, rows = materials.config.training, materials.prepared.train
-    memory, memory_reason = choose_memory(training.memory, network, base)
+    memory, memory_reason = choose_memory(training.memory, network, base, trained_bytes(training.optimizer))
     reason = "as configured"
     if training.engine != "reference":
         try:
@@ -163,15 +163,22 @@ def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice
     return Choice(ReferenceEngine(network, materials, base.device, memory), reason, memory, memory_reason)
 
 
-def choose_memory(wanted: str, network: nn.Module, base: BaseModel) -> tuple[str, str]:
-    """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short."""
+def choose_memory(wanted: str, network: nn.Module, base: BaseModel, trained: float) -> tuple[str, str]:
+    """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short.
+
+    Args:
+        wanted: `training.memory`.
+        network: the base with the method applied.
+        base: the base.
+        trained: bytes of a trained weight, from `trained_bytes`.
+    """
     if wanted != "auto":
         return wanted, "as configured"
     from luthier.training.fast.batch import TOKENS_AT_ONCE
 
-    trained, _ = count_parameters(network)
+    weights, _ = count_parameters(network)
     kept = TOKENS_AT_ONCE * Layers.of(base, network).kept_bytes("balanced", fast=True)
     kept *= 1 + pieces(base.device.type, fast=True)
-    needed, free = frozen_bytes(network) + trained * TRAINED_BYTES + kept, free_memory(base.device)
+    needed, free = frozen_bytes(network) + weights * trained + kept, free_memory(base.device)
     level = "balanced" if needed <= ROOM * free else "low"
     return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"

@@ -26,7 +26,7 @@ from typing import Any
 
 from luthier.errors import ConfigError
 from luthier.training.devices import Device
-from luthier.training.memory import ROOM, TRAINED_BYTES, pieces
+from luthier.training.memory import ROOM, pieces, trained_bytes
 from luthier.training.session import Materials
 from luthier.training.sizes import Sizes, sizes_without_weights
 from luthier.training.work import Work, count_work
@@ -109,7 +109,8 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
     work = count_work(config, materials.prepared, fast=fast, share=share)
     room = ROOM * device.memory_gb * 1e3
     tokens, supervised, count = work.largest
-    case = Case(sizes, device, fast, "balanced" if config.training.memory == "auto" else config.training.memory)
+    level = "balanced" if config.training.memory == "auto" else config.training.memory
+    case = Case(sizes, device, fast, level, trained_bytes(config.training.optimizer))
     if config.training.memory == "auto" and case.memory_mb(tokens, supervised)["all"] > room:
         case = replace(case, level="low")
     memory, seconds = case.memory_mb(tokens, supervised), case.seconds(work)
@@ -157,12 +158,14 @@ class Case:
     Attributes:
         fast: the fast engine, or the reference engine.
         level: low, balanced or fast, as in `training.memory`.
+        trained_bytes: bytes of a trained weight, its gradient and its share of the optimiser's state.
     """
 
     sizes: Sizes
     device: Device
     fast: bool
     level: str
+    trained_bytes: float
 
     def memory_mb(self, tokens: int, supervised: int) -> dict[str, float]:
         """Memory by part and in all, in MB.
@@ -178,7 +181,7 @@ class Case:
         kept = tokens * layers.kept_bytes(self.level, fast=self.fast)
         values = {
             "frozen weights": sizes.frozen_bytes,
-            "trained weights, gradients, optimiser": TRAINED_BYTES * sizes.trainable,
+            "trained weights, gradients, optimiser": self.trained_bytes * sizes.trainable,
             "activations": kept,
             "working memory": tokens * 2 * s * layers.outputs / layers.count,
             "logits": (min(logits, CHUNK_NUMBERS) if self.fast else logits) * (2 * s + 12),

@@ -7,22 +7,22 @@ result does not depend on how the step is cut into micro-batches.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from luthier import registry
 from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
-from luthier.errors import Interrupted, TrainingError
+from luthier.errors import ConfigError, Interrupted, TrainingError
 from luthier.evaluation.evaluate import Judge
 from luthier.models.hardware import FreedMemory
 from luthier.training.checkpoints import Checkpoints
 from luthier.training.scaling import LossScale
+from luthier.training.schedules import FollowsScores
 from luthier.training.session import Session
+from luthier.training.stopping import stop_on_interrupt
 
 
 class Trainer:
@@ -48,6 +48,16 @@ class Trainer:
             materials.config, materials.task, materials.renderer, materials.prepared.validation
         )
         self.total = session.total_steps
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        every = self.materials.config.evaluation.every
+        if isinstance(self.schedule, FollowsScores) and (every is None or not self.judge.rows):
+            raise ConfigError(
+                f"the schedule {self.config.schedule.name} goes by validation scores, and there are none meanwhile",
+                where="training.schedule",
+                hint="set evaluation.every, with validation rows; or take another schedule",
+            )
 
     def resume(self) -> bool:
         """Goes back to the newest whole checkpoint; False when there is none."""
@@ -56,13 +66,15 @@ class Trainer:
             return False
         self.session.progress = self.checkpoints.restore(latest, self.network, self.materials.method, self.optimizer)
         self.scale.progress = self.session.progress
+        if isinstance(self.schedule, FollowsScores):
+            self.schedule.restore(self.session.progress.schedule)
         self.session.events.rewind(self.session.progress.step)
         if self.session.progress.best_step:  # a crash may have come between a checkpoint and its mark
             self.checkpoints.mark_best(self.session.progress.best_step)
         return True
 
     def fit(self) -> None:
-        """Trains to the end, then puts the best weights back.
+        """Trains to the end, or until it is stopped early, then puts the best weights back.
 
         Raises:
             Interrupted: the user asked to stop; a checkpoint was written.
@@ -73,9 +85,11 @@ class Trainer:
         self.begin(self.materials.prepared.train)
         if progress.step == 0:
             self._show_samples()
+        began = time.monotonic() - progress.elapsed
         with stop_on_interrupt() as stop:
-            while progress.step < self.total and not self._out_of_patience:
+            while progress.step < self.total and not self._out_of_patience and not self._out_of_time:
                 self.step()
+                progress.elapsed = time.monotonic() - began
                 self._evaluate_and_save()
                 if stop.is_set():
                     self._save(best=False)
@@ -184,9 +198,23 @@ class Trainer:
         stopping = self.config.early_stopping
         return stopping is not None and self.session.progress.stale >= stopping.patience
 
+    @property
+    def _out_of_time(self) -> bool:
+        """Whether the time limit says stop: kept in the progress likewise."""
+        limit = self.config.time_limit
+        return limit is not None and self.session.progress.elapsed >= 60 * limit
+
+    def _tell_time_is_up(self) -> None:
+        step, limit = self.session.progress.step, self.config.time_limit
+        message = f"training.time_limit ({limit:g} min) was reached at step {step} of {self.total}"
+        self.session.events.write("warning", step, message=message)
+
     def _evaluate_and_save(self) -> None:
         """Evaluates and saves when it is time."""
         last = self.session.progress.step == self.total
+        if self._out_of_time and not last:
+            self._tell_time_is_up()
+            last = True
         improved = False
         if self.judge.rows and (last or self._due(self.materials.config.evaluation.every)):
             improved = self._evaluate()
@@ -212,19 +240,17 @@ class Trainer:
         return improved
 
     def _watch(self, scores: dict[str, float]) -> None:
-        """Counts evaluations since early stopping's metric was at its best."""
+        """Tells early stopping and the schedule how validation went."""
         stopping, progress = self.config.early_stopping, self.session.progress
-        if stopping is None:
-            return
-        if stopping.metric not in scores:
-            raise TrainingError(
-                f"early stopping watches '{stopping.metric}', which validation does not give",
-                where="training.early_stopping.metric",
-                expected=f"one of {', '.join(scores)}",
-            )
-        value = scores[stopping.metric]
-        better = progress.watched is None or self.judge.better(stopping.metric, value, progress.watched)
-        progress.watched, progress.stale = (value, 0) if better else (progress.watched, progress.stale + 1)
+        if stopping is not None:
+            value = _watched(scores, stopping.metric, "early stopping", "training.early_stopping.metric")
+            better = progress.watched is None or self.judge.better(stopping.metric, value, progress.watched)
+            progress.watched, progress.stale = (value, 0) if better else (progress.watched, progress.stale + 1)
+        if isinstance(self.schedule, FollowsScores):
+            metric = self.schedule.metric
+            value = _watched(scores, metric, "the schedule", "training.schedule.metric")
+            self.schedule.see(value, partial(self.judge.better, metric))
+            progress.schedule = self.schedule.state()
 
     def _show_samples(self) -> None:
         self.network.eval()
@@ -238,31 +264,23 @@ class Trainer:
         self.session.events.write("checkpoint", progress.step, path=path.name, best=best)
 
 
+def _watched(scores: dict[str, float], metric: str, who: str, where: str) -> float:
+    if metric not in scores:
+        raise TrainingError(
+            f"{who} watches '{metric}', which validation does not give",
+            where=where,
+            expected=f"one of {', '.join(scores)}",
+        )
+    return scores[metric]
+
+
 def build_optimizer(session: Session) -> Any:
     """The configured optimiser over the method's parameter groups."""
-    training = session.materials.config.training
+    training, network = session.materials.config.training, session.network
     options = training.optimizer
     groups = session.materials.method.parameter_groups(
-        session.network, training.learning_rate, getattr(options, "weight_decay", 0.0)
+        network, training.learning_rate, getattr(options, "weight_decay", 0.0)
     )
-    return registry.load("optimizer", options.name)(options).build(groups)
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """The first Ctrl-C (or SIGTERM) sets the event, the second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    layers = [f".{path}." for path in session.base.architecture.layers]
+    inside = {id(each) for name, each in network.named_parameters() if any(path in f".{name}" for path in layers)}
+    return registry.load("optimizer", options.name)(options).build(groups, inside)

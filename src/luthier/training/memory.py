@@ -3,7 +3,8 @@
 For n tokens computed at once, s bytes a value, L layers of hidden size h, whose linear layers give o values a token in
 all (for a Llama with inner size i, a values of queries and k of keys: o = L (2 h + 2 i + a + 2 k)):
 
-- trained weights: 16 bytes each, in float32: itself, its gradient, two states of AdamW.
+- trained weights: 8 bytes each, itself and its gradient in float32, and what the optimiser says that its state has:
+  8 more for AdamW.
 - activations, what is kept for the backward pass. The outputs of linear layers are o values a token; about as many are
   made of them on the way to the next layer (norms, rotations, products with the activation). `fast` and the reference
   engine keep both, 2 o s n; `balanced` makes most of the second half again, 1.4 o s n; `low` keeps the input of every
@@ -17,18 +18,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from luthier import registry
 from luthier.models.architectures import linear_layers, widths
 
 if TYPE_CHECKING:
     from torch import nn
 
     from luthier.models.base import BaseModel
+    from luthier.registry import Options
 
 ROOM = 0.7
 """Share of a device's memory that a run may fill: the rest is for what an estimate does not know."""
 
-TRAINED_BYTES = 16
-"""A trained weight, its gradient and two states of AdamW, all float32."""
+WEIGHT_BYTES = 8
+"""A trained weight and its gradient, in float32."""
 
 KEPT = {"fast": 2.0, "balanced": 1.4}
 """Values kept for the backward pass, per output of a linear layer."""
@@ -95,3 +98,13 @@ def pieces(kind: str, *, fast: bool) -> float:
         fast: the fast engine, or the reference engine.
     """
     return PIECES["fast" if fast else "reference"] if kind == "cpu" else PIECES_GPU
+
+
+def trained_bytes(optimizer: Options) -> float:
+    """Bytes of a trained weight with its gradient and its share of the optimiser's state.
+
+    Args:
+        optimizer: the options in `training.optimizer`.
+    """
+    plugin = registry.load("optimizer", optimizer.name)(optimizer)
+    return float(WEIGHT_BYTES + plugin.state_bytes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -24,6 +25,34 @@ class Schedule(Protocol):
             step: optimiser steps already done: 0 for the first one.
             total: optimiser steps of the whole run.
         """
+        ...
+
+
+@runtime_checkable
+class FollowsScores(Protocol):
+    """A schedule that also goes by how validation went. Every checkpoint keeps its state, so resuming is exact.
+
+    Attributes:
+        metric: the validation metric that it goes by.
+    """
+
+    metric: str
+
+    def see(self, value: float, better: Callable[[float, float], bool]) -> None:
+        """Called after every evaluation.
+
+        Args:
+            value: the metric's.
+            better: whether a value of the metric is better than another one.
+        """
+        ...
+
+    def state(self) -> dict[str, float | None]:
+        """What it remembers, as plain values."""
+        ...
+
+    def restore(self, state: Mapping[str, float | None]) -> None:
+        """Goes back to what it remembered; an empty state is the beginning."""
         ...
 
 

@@ -1,4 +1,7 @@
-"""Warm-up, then half a cosine down to a minimum (Loshchilov and Hutter, 2017, arXiv:1608.03983, one cycle)."""
+"""Warm-up, then half a cosine down to a minimum, once or in several cycles.
+
+Loshchilov and Hutter, 2017, arXiv:1608.03983.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,13 @@ class CosineOptions(WarmupOptions):
 
     name: Literal["cosine"] = Field("cosine", description="The schedule's name.")
     minimum: float = Field(0.0, ge=0, le=1, description="Where it ends, as a share of the peak learning rate.")
+    cycles: int = Field(
+        1, ge=1, description="How often it falls: with more than one it starts again at the peak, and ends low."
+    )
 
 
 class Cosine:
-    """With minimum 0 the same as transformers' `get_cosine_schedule_with_warmup`."""
+    """With minimum 0 the same as transformers' `get_cosine_with_hard_restarts_schedule_with_warmup`."""
 
     Options = CosineOptions
 
@@ -31,4 +37,5 @@ class Cosine:
         if rising is not None:
             return rising
         lowest = self.options.minimum
-        return lowest + (1.0 - lowest) * (1.0 + math.cos(math.pi * done)) / 2.0
+        of_cycle = (self.options.cycles * done) % 1.0 if done < 1.0 else 1.0
+        return lowest + (1.0 - lowest) * (1.0 + math.cos(math.pi * of_cycle)) / 2.0

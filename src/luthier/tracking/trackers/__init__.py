@@ -1,0 +1,1 @@
+"""Trackers, one file each; `luthier.tracking.Tracker` is their shape."""
