@@ -43,6 +43,8 @@ COMMANDS = (
     "evaluate",
     "diagnose",
     "compare",
+    "judge",
+    "benchmark fingpt",
     "predict",
     "chat",
     "export",

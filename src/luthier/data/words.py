@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+"""Chinese and Japanese characters, as they stand between the brackets of a regular expression."""
+
+_CJK = re.compile(f"[{CJK}]")
 
 
 def is_cjk(texts: Iterable[str]) -> bool:
