@@ -17,7 +17,7 @@ def command(
     endpoint: Annotated[str, typer.Option(metavar="URL", help="What stands before /chat/completions.")],
     model: Annotated[str, typer.Option(metavar="NAME", help="The judge's name at the endpoint.")],
     other: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="The run to compare with; left out, the base of the first.")
+        str | None, typer.Argument(metavar="OTHER", help="The run to compare with; left out, the base of the first.")
     ] = None,
     question: Annotated[
         str | None, typer.Option("--question", metavar="TEXT", help="What the judge is asked about two answers.")

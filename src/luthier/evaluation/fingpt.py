@@ -75,9 +75,11 @@ def ask(
     writes = "generate" in speaker.modes
     rows: list[TokenSequence] = []
     for kind in dict.fromkeys(item.kind for item in items):
-        renderer = _renderer(speaker, kind) if writes and prompts == "fingpt" else _cutting(speaker.renderer)
         numbered = [(place, item) for place, item in enumerate(items) if item.kind == kind]
-        rows += _encoded(speaker, numbered, renderer, kind if prompts == "fingpt" else None)
+        if writes and prompts == "fingpt":
+            rows += _in_its_prompt(speaker, numbered, kind)
+        else:
+            rows += _encoded(speaker, numbered, replace(speaker.renderer, too_long="truncate"))
     rows.sort(key=lambda row: row.row_id)
     mode = "generate" if writes else speaker.modes[0]
     answers = speaker.task.predict(
@@ -89,35 +91,22 @@ def ask(
     ]
 
 
-def _cutting(renderer: Renderer) -> Renderer:
-    """The renderer that cuts texts which are too long: none is left out."""
-    return replace(renderer, too_long="truncate")
-
-
-def _renderer(speaker: Speaker, kind: str) -> Renderer:
-    """One that makes FinGPT's prompt. An encoder-decoder has no template, and gets the whole prompt as its source."""
-    asked = None if speaker.task.head == "seq2seq_lm" else instruction(kind)
-    return replace(
-        _cutting(speaker.renderer),
-        template_text=TEMPLATE,
-        system=None,
-        instruction=asked,
-        labels=LABELS,
-        max_length=max(speaker.renderer.max_length, MAX_LENGTH),
-        shots=(),
+def _in_its_prompt(speaker: Speaker, items: Sequence[tuple[int, Item]], kind: str) -> list[TokenSequence]:
+    """Texts in FinGPT's prompt. An encoder-decoder has no template: the whole prompt is its source."""
+    most = max(speaker.renderer.max_length, MAX_LENGTH)
+    renderer = replace(
+        speaker.renderer, system=None, labels=LABELS, max_length=most, too_long="truncate", shots=(), instruction=None
     )
+    if speaker.task.head != "seq2seq_lm":
+        return _encoded(speaker, items, replace(renderer, template_text=TEMPLATE, instruction=instruction(kind)))
+    asked = f"Instruction: {instruction(kind)}\nInput: "
+    whole = [(place, replace(item, text=f"{asked}{item.text}\nAnswer: ")) for place, item in items]
+    return _encoded(speaker, whole, renderer)
 
 
-def _encoded(
-    speaker: Speaker, items: Sequence[tuple[int, Item]], renderer: Renderer, kind: str | None
-) -> list[TokenSequence]:
-    whole = kind is not None and speaker.task.head == "seq2seq_lm"
-    examples = [
-        (place, Labelled(f"Instruction: {instruction(item.kind)}\nInput: {item.text}\nAnswer: ", item.label))
-        if whole
-        else (place, Labelled(item.text, item.label))
-        for place, item in items
-    ]
+def _encoded(speaker: Speaker, items: Sequence[tuple[int, Item]], renderer: Renderer) -> list[TokenSequence]:
+    """Tokens of every text, which are cut where they are too long: none is left out."""
+    examples = [(place, Labelled(item.text, item.label)) for place, item in items]
     rows = []
     for (place, item), encoded in zip(items, speaker.task.encode(examples, renderer), strict=True):
         if not isinstance(encoded, list):
