@@ -7,10 +7,11 @@ import pytest
 
 from luthier.config import parse_config
 from luthier.config.run import GENERAL_TEXT
+from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.words import is_cjk
 from luthier.errors import ConfigError, DataError
-from luthier.evaluation.forgetting import GeneralText, _examples, _halves
+from luthier.evaluation.forgetting import GeneralText, _examples, _halves, _portions
 from luthier.models.loading import load_tokenizer
 from luthier.runs.packages import package_path, package_root
 from luthier.tasks.causal_lm import CausalLm, CausalLmOptions
@@ -99,3 +100,10 @@ def test_before_and_after(renderer, tiny_llama):
     assert list(found["tuned"]) == ["loss", "perplexity"]
     assert found["base"]["perplexity"] != found["tuned"]["perplexity"]
     assert set(found["difference"]["perplexity"]) == {"value", "low", "high", "p"}
+
+
+def test_a_few_rows_at_a_time():
+    rows = [TokenSequence([1] * length, [True] * length, 0, length) for length in (5, 3, 9, 4, 4, 30, 2)]
+    portions = list(_portions(rows, 12))
+    assert [[len(row.ids) for row in portion] for portion in portions] == [[5, 3], [9], [4, 4], [30], [2]]
+    assert list(_portions([], 12)) == []

@@ -16,6 +16,7 @@ from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError, DataError
 from luthier.evaluation.comparison import compare
+from luthier.models.seq2seq import LOGITS_AT_ONCE
 from luthier.tasks import Prediction, Task
 
 if TYPE_CHECKING:
@@ -73,15 +74,36 @@ class GeneralText:
         return cls(config, task, bare, rows, len(examples) - len(rows), settings.path)
 
     def ask(self, network: nn.Module) -> list[Prediction]:
-        """What a model says: how likely the text is, or which labels."""
+        """What a model says: how likely the text is, or which labels.
+
+        A few rows at a time: logits of all tokens of a text may take more memory than training did.
+        """
         mode = self.task.modes(self.renderer.labels, answers=True)[0]
-        return self.task.predict(network, self.renderer, self.rows, mode=mode, max_new_tokens=1)
+        most = LOGITS_AT_ONCE // len(self.renderer.tokenizer)
+        return [
+            answer
+            for rows in _portions(self.rows, most)
+            for answer in self.task.predict(network, self.renderer, rows, mode=mode, max_new_tokens=1)
+        ]
 
     def compare(self, base: Sequence[Prediction], tuned: Sequence[Prediction]) -> dict[str, Any]:
         """Both side by side, as `luthier.evaluation.comparison.compare` has it, with `path` and `left_out`."""
         settings, seed = self.config.evaluation, self.config.training.seed
         found = compare(base, tuned, {}, settings.metrics, self.renderer.labels, seed)
         return found | {"path": self.path, "left_out": self.left_out}
+
+
+def _portions(rows: Sequence[TokenSequence], most: int) -> Iterator[list[TokenSequence]]:
+    """Rows in order, as many at a time as have at most so many tokens with their padding; at least one."""
+    portion: list[TokenSequence] = []
+    for row in rows:
+        longest = max(len(each.ids) for each in (*portion, row))
+        if portion and longest * (len(portion) + 1) > most:
+            yield portion
+            portion = []
+        portion.append(row)
+    if portion:
+        yield portion
 
 
 def _examples(settings: ForgettingConfig) -> Iterator[Example]:
