@@ -380,7 +380,8 @@ def benchmark_fingpt(
         progress: told (phase, done, total).
 
     Returns:
-        prompts, parsing, and under `sets` a comparison for each set, see `luthier.evaluation.fingpt.score`.
+        prompts, parsing, parameters of the model, and under `sets` a comparison for each set, see
+        `luthier.evaluation.fingpt.score`.
     """
     from luthier.evaluation.fingpt import run_benchmark
 

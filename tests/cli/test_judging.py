@@ -74,7 +74,7 @@ def test_fingpts_benchmark(copy, tmp_path, capsys):
     shown = capsys.readouterr().out
     for words in (
         "TFNS, 3 rows",
-        "this run",
+        "this run (0 million",
         "its base, untuned",
         "FinGPT v3.3 (Llama-2-13B)",
         "0.903",
@@ -95,4 +95,5 @@ def test_lm_eval(copy, monkeypatch, capsys):
     shown = capsys.readouterr().out
     for words in ("two.yaml", "acc", "0.250 ± 0.100", "0.750 ± 0.110"):
         assert words in shown
+    assert run(["evaluate", str(copy), "--limit", "4"]) == 2
     assert json.loads((copy / "evaluation" / "harness.json").read_text()) == {"two.yaml": {"acc,none": line}}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from luthier.cli.output import Json, RunFolder, emit, table
+from luthier.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,8 @@ def command(
         found = pipeline.harness(opened, [task.strip() for task in lm_eval.split(",")], limit=limit)
         emit(found, lambda console: show_harness(found, console), as_json=as_json)
         return
+    if limit is not None:
+        raise ConfigError("--limit belongs to --lm-eval: the run's own rows are all asked about")
     with progress_bar(enabled=not as_json) as progress:
         metrics = pipeline.evaluate(opened, split=split, progress=progress)
         pipeline.report(opened)

@@ -141,7 +141,7 @@ def run_benchmark(
     """Asks a run's model, and its base where that is wanted, about the given sets.
 
     Returns:
-        (prompts, parsing and the sets' scores; every answer)
+        (prompts, parsing, the model's parameters and the sets' scores; every answer)
 
     Raises:
         ConfigError: no set is given.
@@ -159,4 +159,5 @@ def run_benchmark(
             answers.append(Answers(model, name, "generate" if "generate" in speaker.modes else speaker.modes[0], said))
     by_model = {(group.model, group.split): group.predictions for group in answers}
     scores = {name: score(by_model.get(("base", name)), by_model["tuned", name]) for name in sets}
-    return {"prompts": prompts, "parsing": parsing, "sets": scores}, answers
+    about = {"prompts": prompts, "parsing": parsing, "parameters": run.record.get("parameters")}
+    return about | {"sets": scores}, answers

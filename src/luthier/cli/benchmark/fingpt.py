@@ -62,7 +62,8 @@ def show(found: dict[str, Any], console: Console) -> None:
     sets: dict[str, Any] = found["sets"]
     headings = [f">{SETS[name].title}, {each['rows']} rows" for name, each in sets.items()]
     scores = table("weighted F1", *headings, title="FinGPT's benchmark, 95 % intervals")
-    for model, called in (("tuned", "this run"), ("base", "its base, untuned")):
+    size = f" ({found['parameters'] / 1e6:,.0f} million parameters)" if found["parameters"] else ""
+    for model, called in (("tuned", f"this run{size}"), ("base", "its base, untuned")):
         if all(each[model] for each in sets.values()):
             values = [each[model]["f1_weighted"] for each in sets.values()]
             unmatched = [each["unmatched"][model] for each in sets.values()]
