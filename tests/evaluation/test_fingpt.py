@@ -1,15 +1,19 @@
 """FinGPT's benchmark asked of the tiny models."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from luthier.config import parse_config
+from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError
-from luthier.evaluation.fingpt import Item, ask, read_answer, run_benchmark, score
+from luthier.evaluation.fingpt import Item, _in_its_prompt, ask, read_answer, run_benchmark, score
 from luthier.evaluation.speaker import open_speaker
+from luthier.models.loading import load_tokenizer
 from luthier.recipes import recipe
 from luthier.tasks import Prediction
+from luthier.tasks.seq2seq import Seq2seq, Seq2seqOptions
 
 ITEMS = [Item("Sales rose .", "positive"), Item("$AB falls", "negative", "tweet"), Item("A day", "neutral")]
 
@@ -39,6 +43,18 @@ def test_scores_say_how_many_answers_name_no_label():
     assert found["tuned"]["accuracy"]["value"] == 0.75
     assert next(iter(found["tuned"])) == "f1_weighted"
     assert found["base"] is None
+
+
+def test_an_encoder_decoder_reads_the_whole_prompt(tiny_t5):
+    tokenizer = load_tokenizer(SimpleNamespace(folder=tiny_t5), trust_remote_code=False)
+    renderer = Renderer(tokenizer, "", "A system.", "{labels}?", ("up", "down"), 64)
+    speaker = SimpleNamespace(renderer=renderer, task=Seq2seq(Seq2seqOptions()))
+    [row] = _in_its_prompt(speaker, [(7, ITEMS[1])], "tweet")
+    assert tokenizer.decode(row.ids[: row.prompt_length], skip_special_tokens=True) == (
+        "Instruction: What is the sentiment of this tweet? Please choose an answer from "
+        "{negative/neutral/positive}.\nInput: $AB falls\nAnswer: "
+    )
+    assert (row.row_id, row.label) == (7, "negative")
 
 
 @pytest.mark.integration

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from luthier.evaluation.metrics.ece import Bin
 
-SIZE, LEFT, BOTTOM, EDGE = 260, 40, 30, 8
+SIZE, LEFT, BOTTOM, EDGE = 300, 42, 34, 14
 LARGEST = 11
 """Radius of a bin that has all rows; areas are in proportion to rows."""
 
