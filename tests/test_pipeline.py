@@ -16,6 +16,7 @@ from luthier.data.ledger import read_ledger
 from luthier.errors import ConfigError, DataError, Interrupted, TrainingError
 from luthier.evaluation.results import primary
 from luthier.evaluation.speaker import open_speaker
+from luthier.evaluation.verdict import verdict
 from luthier.runs import read_events
 from luthier.tasks.causal_lm import CausalLm
 
@@ -90,6 +91,20 @@ def test_scores_of_everybody(trained_llama):
     decisive = primary(metrics)
     assert decisive["tuned"]["loss"]["value"] < decisive["base"]["loss"]["value"] / 2, "it learned"
     assert decisive["rows"] == trained_llama.record["data"]["rows"]["test"]
+
+
+def test_general_text_speed_and_calibration_are_measured(trained_llama, trained_bert):
+    metrics = read(trained_llama.metrics_file)
+    general = metrics["forgetting"]
+    assert (general["rows"], general["left_out"]) == (2, 0)
+    assert general["tuned"]["perplexity"] != general["base"]["perplexity"]
+    assert "On general text" in verdict(metrics)
+    assert 0 <= primary(metrics)["tuned"]["ece"]["value"] <= 1
+    assert trained_llama.record["speed"]["first_token_ms"] > 0
+    written = [line["written"] for line in predictions(trained_llama) if line["model"] == "tuned"]
+    assert trained_llama.record["asking"]["tuned"]["generate"]["tokens"] == sum(written) > 0
+    assert "forgetting" not in read(trained_bert.metrics_file)
+    assert trained_bert.record["speed"] is None
 
 
 def test_every_answer_of_every_model_is_kept(trained_llama):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from luthier.doctor import examine as doctor
 from luthier.drafting import draft as new
 from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
 from luthier.evaluation.evaluate import Examiner
+from luthier.evaluation.forgetting import GeneralText
 from luthier.evaluation.results import asking_times, write_predictions
 from luthier.evaluation.speaker import Speaker, open_speaker
 from luthier.methods import Reports
@@ -50,10 +51,12 @@ from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Report, Session
 
 if TYPE_CHECKING:
-    from luthier.data.endpoint import Endpoint
     from luthier.data.exchange import Exchange
     from luthier.data.generation import Budget, Generated, Wishes
     from luthier.diagnosis import Diagnosis
+    from luthier.endpoint import Endpoint
+    from luthier.evaluation.fingpt import Parsing, Prompts
+    from luthier.evaluation.harness import Scores
     from luthier.export import Exported
     from luthier.importing import Imported
     from luthier.reporting.comparison_table import Comparison
@@ -67,6 +70,7 @@ __all__ = [
     "Recipe",
     "Speaker",
     "TrainedRun",
+    "benchmark_fingpt",
     "compare",
     "convert",
     "demo",
@@ -77,9 +81,11 @@ __all__ = [
     "export",
     "forecast",
     "generate",
+    "harness",
     "import_config",
     "inspect",
     "join",
+    "judge",
     "merge",
     "new",
     "plan",
@@ -431,19 +437,117 @@ def evaluate(run: Run | str | Path, *, split: str = "test", progress: Report | N
     if not len(rows):
         raise DataError(f"there are no rows to evaluate on in '{split}'", hint="set data.split.test or data.test")
     examiner = Examiner(materials.config, materials.task, materials.renderer, split, rows, prepared.train)
+    general = GeneralText.of(materials.config, materials.task, materials.renderer)
     base = materials.load_base()
+    before = general.ask(base.network) if general else []
     answers = []
     if materials.task.base_answers:
         answers += examiner.answers("base", base.network, progress)
         shown = examiner.few_shot_renderer()
         answers += examiner.answers("few_shot", base.network, progress, renderer=shown) if shown else []
-    answers += examiner.answers("tuned", materials.method.open(base, run.adapter), progress)
+    tuned = materials.method.open(base, run.adapter)
+    answers += examiner.answers("tuned", tuned, progress)
     answers += examiner.baselines()
     metrics = examiner.compare(answers)
+    if general:
+        metrics["forgetting"] = general.compare(before, general.ask(tuned))
     write_json(run.metrics_file, metrics)
     write_predictions(run.predictions_file, answers)
-    run.update_record(asking=asking_times(answers))
+    run.update_record(asking=asking_times(answers), speed=examiner.speed(tuned))
     return metrics
+
+
+def harness(run: Run | str | Path, tasks: Sequence[str], *, limit: int | None = None) -> Scores:
+    """The tasks of `lm-eval`, asked of a run's base and its tuned model; written to evaluation/harness.json.
+
+    Args:
+        run: the run.
+        tasks: names that `lm-eval` knows, or YAML files of tasks.
+        limit: at most so many rows of a task.
+
+    Raises:
+        ConfigError: `lm-eval` is not installed, or the model does not write.
+    """
+    from luthier.evaluation.harness import run_harness
+
+    opened = _opened(run)
+    found = run_harness(opened, tasks, limit)
+    write_json(opened.evaluation / "harness.json", found)
+    return found
+
+
+def judge(
+    run: Run | str | Path,
+    other: Run | str | Path | None = None,
+    *,
+    endpoint: str,
+    model: str,
+    question: str | None = None,
+    limit: int | None = None,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """Which of two runs answers better, as a language model sees it; written to evaluation/judge.json of the first.
+
+    Args:
+        run: the first run.
+        other: the second one; None = the base of the first.
+        endpoint: what stands before `/chat/completions`; the key comes from the environment.
+        model: the judge's name there.
+        question: what it is asked about two answers.
+        limit: at most so many rows.
+        progress: told (phase, done, total).
+
+    Raises:
+        ConfigError: the two did not answer the same requests.
+        LuthierError: the endpoint does not answer; what was judged is kept, and not asked again.
+    """
+    from luthier.endpoint import Endpoint
+    from luthier.evaluation.judging import QUESTION, judge_pairs, pairs
+
+    first, second = _opened(run), _opened(other) if other is not None else None
+    asked = question or QUESTION
+    log = first.evaluation / "judge.jsonl"
+    counts = judge_pairs(Endpoint(endpoint, model), pairs(first, second, limit), log, question=asked, progress=progress)
+    against = str(second.path) if second else "base"
+    result = {"run": str(first.path), "against": against, "judge": model, "question": asked, **counts}
+    write_json(first.evaluation / "judge.json", result)
+    return result
+
+
+def benchmark_fingpt(
+    run: Run | str | Path,
+    files: Mapping[str, Sequence[str]],
+    *,
+    prompts: Prompts = "fingpt",
+    parsing: Parsing = "fingpt",
+    as_given: bool = False,
+    base: bool = False,
+    progress: Report | None = None,
+) -> dict[str, Any]:
+    """FinGPT's benchmark of financial sentiment, written to evaluation/fingpt.json and fingpt.jsonl (every answer).
+
+    Args:
+        run: the run.
+        files: the published files of fpb, fiqa, tfns and nwgi; some of them will do.
+        prompts: FinGPT's, or those that the run was trained with.
+        parsing: FinGPT's way of reading answers, or Luthier's, where an answer without a label is wrong.
+        as_given: asks about all rows of the files, not only about those that FinGPT tests on.
+        base: asks the untuned base too.
+        progress: told (phase, done, total).
+
+    Returns:
+        prompts, parsing, parameters of the model, and under `sets` a comparison for each set, see
+        `luthier.evaluation.fingpt.score`.
+    """
+    from luthier.evaluation.fingpt import run_benchmark
+
+    opened = _opened(run)
+    found, answers = run_benchmark(
+        opened, files, prompts=prompts, parsing=parsing, as_given=as_given, base=base, progress=progress
+    )
+    write_json(opened.evaluation / "fingpt.json", found)
+    write_predictions(opened.evaluation / "fingpt.jsonl", answers)
+    return found
 
 
 def speaker(run: Run | str | Path, *, base: bool = False) -> Speaker:

@@ -8,7 +8,7 @@ from luthier.config import parse_config
 from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError
-from luthier.evaluation.evaluate import Examiner, Judge
+from luthier.evaluation.evaluate import Examiner, Judge, told
 from luthier.tasks import Prediction
 
 LABELS = ("up", "down", "flat")
@@ -93,8 +93,40 @@ def test_a_judge_scores_in_the_primary_way():
 
 def test_samples_are_in_the_models_own_words():
     made = judge(rows(), samples=3)
-    assert made.samples(always_up)[1] == {"prompt": "fell 1", "expected": "down", "answer": "up", "valid": True}
+    samples = told(made.samples(always_up))
+    assert samples[1] == {"prompt": "fell 1", "expected": "down", "answer": "up", "valid": True}
     assert {mode for mode, *_ in made.task.asked} == {"generate"}
+
+
+class Writing(Scripted):
+    """Measures, and writes what the network says."""
+
+    def modes(self, labels, *, answers):
+        return ("likelihood", "generate")
+
+
+def free_judge(**evaluation):
+    return Judge.for_training(config(**evaluation), Writing(), renderer(()), rows())
+
+
+def test_written_answers_are_scored_and_labels_are_not():
+    made = free_judge(samples=4, metrics="[rouge_1, answer_length]", sections="{all: '^'}")
+    scores = made.written_scores(made.samples(right))
+    assert scores["rouge_1"] == 1.0
+    assert scores["answer_length"] == 1.0
+    assert scores["all/rouge_1"] == 1.0
+    assert made.written_scores([]) == {}
+    labelled = judge(rows(), samples=3)
+    assert labelled.written_scores(labelled.samples(right)) == {}
+
+
+def test_a_written_score_can_pick_the_best_unless_it_has_no_direction():
+    scores = {"loss": 2.0, "rouge_1": 0.5, "answer_length": 4.0, "analysis/rouge_l": 0.3}
+    assert free_judge().best_of(scores) == ("loss", 2.0)
+    assert free_judge(best="analysis/rouge_l").best_of(scores) == ("analysis/rouge_l", 0.3)
+    assert free_judge().better("analysis/rouge_l", 0.4, 0.3)
+    with pytest.raises(ConfigError, match="neither a higher nor a lower 'answer_length' is better"):
+        free_judge(best="answer_length").best_of(scores)
 
 
 def test_the_best_is_chosen_by_the_named_metric():
@@ -161,3 +193,17 @@ def test_the_comparison_has_everybody_side_by_side():
         assert comparison["base"]["accuracy"]["value"] == pytest.approx(1 / 3)
         assert comparison["tuned"]["accuracy"]["value"] == 1.0
         assert set(comparison["baselines"]) == {"few_shot", "majority", "tfidf"}
+
+
+def test_parts_of_written_answers_are_compared_too():
+    made = Examiner(config(sections="{all: '^', none: '^Never:'}"), Writing(), renderer(()), "test", rows(6), rows(6))
+    found = made.compare([*made.answers("base", always_up), *made.answers("tuned", right)])
+    parts = found["results"]["test"]["generate"]["sections"]
+    assert set(parts) == {"all"}
+    assert parts["all"]["tuned"]["rouge_1"]["value"] == 1.0
+    assert parts["all"]["missing"] == {"tuned": 0.0, "base": 0.0}
+
+
+def test_only_a_model_that_writes_has_a_speed():
+    assert examiner(modes="[labels]").speed(right) is None
+    assert examiner().speed(right)["rows"] == 3

@@ -41,7 +41,7 @@ def test_every_answer_is_a_line_whatever_it_contains(tmp_path: Path):
     assert lines[1] == {
         "model": "tuned", "split": "test", "mode": "labels", "row_id": 3, "prompt": "利润增长\u2028",
         "expected": "up", "raw": "up\nand more", "parsed": "up", "valid": True,
-        "cut": False, "loss": None, "tokens": 0, "scores": {},
+        "cut": False, "written": 0, "loss": None, "tokens": 0, "scores": {},
     }  # fmt: skip
 
 
@@ -49,3 +49,12 @@ def test_times_of_what_took_time():
     one = Prediction(0, "a", "up", "up", "up")
     groups = [Answers("base", "test", "labels", [one, one], 0.5), Answers("majority", "test", "labels", [one])]
     assert asking_times(groups) == {"base": {"labels": {"rows": 2, "seconds": 0.5}}}
+    written = Prediction(0, "a", None, "up it goes", "up it goes", written=4)
+    groups = [Answers("tuned", "test", "generate", [written, written], 2.0)]
+    assert asking_times(groups) == {"tuned": {"generate": {"rows": 2, "seconds": 2.0, "tokens": 8}}}
+
+
+def test_a_metric_without_a_direction_does_not_decide():
+    facts = {"answer_length": {"higher_is_better": None}, "rouge_l": {"higher_is_better": True}}
+    comparison = {"tuned": {"answer_length": {}, "rouge_l": {}}, "metrics": facts}
+    assert assemble({"test": {"generate": comparison}}, "test", "generate")["primary"]["metric"] == "rouge_l"

@@ -82,3 +82,28 @@ def test_numbers_are_compared_with_a_linear_model_where_less_is_better():
     assert "clearly ahead of a linear model" in text
     text = verdict(results(compare(None, linear, {"tfidf_ridge": tuned}, [], [], seed=0)))
     assert "a score that a linear model reaches is not worth a language model" in text
+
+
+def general(before, after):
+    rows = [[Prediction(i, "", None, "", None, {}, nats + i % 3, 2) for i in range(30)] for nats in (before, after)]
+    return compare(*rows, {}, [], [], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (4.0, 4.6, "On general text it has forgotten something: its perplexity is 16.4, 12.2 before"),
+        (4.0, 4.0, "On general text it has forgotten nothing that shows"),
+        (4.6, 4.0, "On general text it has forgotten nothing that shows"),
+    ],
+)
+def test_what_was_forgotten_is_said(answers, labels, before, after, sentence):
+    found = results(compare(answers(50, 0.5), answers(50, 0.5), {}, ["accuracy"], labels, seed=0))
+    assert "general text" not in verdict(found)
+    assert sentence in verdict(found | {"forgetting": general(before, after)})
+
+
+def test_forgetting_of_labelled_rows_goes_by_their_first_metric(answers, labels):
+    found = results(compare(answers(50, 0.5), answers(50, 0.5), {}, ["accuracy"], labels, seed=0))
+    lost = compare(answers(200, 0.9), answers(200, 0.1, seed=3), {}, ["accuracy"], labels, seed=0)
+    assert "forgotten something: its accuracy is" in verdict(found | {"forgetting": lost})

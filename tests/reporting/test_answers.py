@@ -74,6 +74,20 @@ def test_answers_over_time_keep_the_first_and_the_last_step():
     assert answers_over_time([]) is None
 
 
+def test_scores_of_the_sampled_answers_stand_under_the_same_steps():
+    row = {"prompt": "p", "expected": "Up", "answer": "up", "valid": True}
+    events = [{"kind": "samples", "step": step, "rows": [row]} for step in (0, 10, 20)]
+    scores = {0: {"rouge_l": 0.1}, 20: {"rouge_l": 0.6, "analysis/chrf": 40.0}}
+    events += [
+        {"kind": "evaluation", "split": "samples", "step": step, "metrics": found} for step, found in scores.items()
+    ]
+    events.append({"kind": "evaluation", "split": "validation", "step": 10, "metrics": {"loss": 1.0}})
+    assert answers_over_time(events).scores == [
+        ("ROUGE-L", [0.1, None, 0.6]),
+        ("analysis: chrF", [None, None, 40.0]),
+    ]
+
+
 def test_a_row_that_was_not_asked_at_a_step_has_no_answer_there():
     ask = {"expected": None, "answer": "text", "valid": True}
     events = [

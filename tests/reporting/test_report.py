@@ -7,6 +7,7 @@ import pytest
 
 from luthier.evaluation.comparison import compare
 from luthier.evaluation.results import Answers, assemble, write_predictions
+from luthier.evaluation.sections import compare_sections
 from luthier.reporting.report import write_report
 from luthier.runs import Run
 from luthier.runs.files import write_json
@@ -203,3 +204,44 @@ def test_what_cleaning_did_has_a_section(empty_run):
 def test_without_cleaning_steps_there_is_no_such_section(empty_run):
     write_json(empty_run.cleaning_file, [])
     assert page_of(empty_run).headings == ["Configuration"]
+
+
+def test_every_sample_has_a_table_of_its_own_with_the_steps_across(full_run):
+    full_run.events.write("evaluation", 56, split="samples", metrics={"rouge_l": 0.25, "analysis/rouge_l": None})
+    page = page_of(full_run)
+    html = full_run.report.read_text(encoding="utf-8")
+    assert html.count('<table class="samples over-time">') == 5
+    assert html.count("<caption") == 5
+    assert "scores of these answers" in page.words
+    assert "ROUGE-L" in page.words
+
+
+def test_scores_say_how_they_were_computed_and_parts_have_tables(empty_run):
+    rows = [Prediction(i, "text", "Good: it rose\nBad: it fell", *2 * ["Good: it rose"]) for i in range(20)]
+    found = compare(rows, rows, {}, ["bleu"], [], seed=0)
+    found["sections"] = compare_sections(rows, rows, {"good": "^Good:", "bad": "^Bad:"}, ["rouge_l"], seed=0)
+    write_json(empty_run.metrics_file, assemble({"test": {"generate": found}}, "test", "generate"))
+    page = page_of(empty_run)
+    assert "BLEU: nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:" in page.words
+    assert "test, answers generated, good 20 rows" in page.words
+    assert "100.0\u00a0% of tuned's and 100.0\u00a0% of base's answers lack it" in page.words
+
+
+def test_general_text_and_reliability_are_shown(full_run, evaluated):
+    scored = [
+        Prediction(i, "t", right, right, right, {"up": -0.1 - i / 90, "down": -2.0}, 0.1, 1)
+        for i, right in enumerate(["up"] * 40)
+    ]
+    found = assemble(
+        {"test": {"labels": compare(scored, scored, {}, ["accuracy"], ["up", "down"], seed=0)}}, "test", "labels"
+    )
+    read = [Prediction(i, "", None, "", None, {}, 40.0 + i, 10) for i in range(30)]
+    write_json(full_run.metrics_file, found | {"forgetting": compare(read, read, {}, [], [], seed=0)})
+    full_run.update_record(speed={"rows": 3, "first_token_ms": 84.0, "tokens_per_second": 21.0})
+    page = page_of(full_run)
+    assert "General text, what is still known" in page.words
+    assert "On general text it has forgotten nothing that shows" in page.words
+    assert "How sure, and how often right" in page.words
+    assert "how often right" in page.words
+    assert "first token after 84 ms; then 21 tokens/s" in page.words
+    assert page.tags.count("svg") == 5

@@ -1,5 +1,6 @@
 """The loop on a tiny Llama: what a step computes, and that it computes the same however it is run."""
 
+import json
 import math
 from collections import Counter
 
@@ -425,3 +426,19 @@ def test_samples_are_shown_before_and_while_it_learns(bench, events):
     assert [event["step"] for event in shown] == [0, 1, 2]
     assert {row["expected"] for row in shown[0]["rows"]} == {"up", "down", "flat"}
     assert len({tuple(row["prompt"] for row in event["rows"]) for event in shown}) == 1, "the same ones every time"
+
+
+def test_written_answers_are_scored_at_every_evaluation_and_may_pick_the_best(bench, events, tmp_path):
+    pairs = [{"prompt": f"Say {n}, please", "response": f"Here it is: number {n}."} for n in range(30)]
+    bench.rows = tmp_path / "pairs.jsonl"
+    bench.rows.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    data = {"labels": None, "instruction": None, "split": {"test": 0.1, "validation": 0.2, "by": "random", "seed": 1}}
+    asked = {"every": 1, "samples": 2, "metrics": ["rouge_1"], "sections": {"it": "^Here"}, "best": "rouge_1"}
+    trainer = bench.trainer(bench.materials(data=data, training={"max_steps": 2}, evaluation=asked))
+    trainer.fit()
+    written = [event for event in events(trainer, "evaluation") if event["split"] == "samples"]
+    assert [event["step"] for event in written] == [0, 1, 2]
+    assert set(written[0]["metrics"]) == {"rouge_1", "it/rouge_1"}
+    measured = [event for event in events(trainer, "evaluation") if event["split"] == "validation"]
+    assert set(measured[0]["metrics"]) == {"loss", "perplexity"}
+    assert trainer.session.progress.best_value == max(event["metrics"]["rouge_1"] for event in written[1:])

@@ -45,6 +45,8 @@ COMMANDS = (
     "diagnose",
     "compare",
     "walk-forward",
+    "judge",
+    "benchmark fingpt",
     "predict",
     "chat",
     "export",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from luthier import registry
 from luthier.config.part import Part
@@ -315,6 +316,30 @@ class GenerateConfig(Part):
     max_new_tokens: int = Field(8, ge=1, description="Longest answer in tokens.")
 
 
+GENERAL_TEXT = "package:luthier.evaluation/general.jsonl"
+"""Sixty short paragraphs of English and Chinese that come with Luthier."""
+
+
+class ForgettingConfig(Part):
+    """Whether what the base knew is still there: general text, measured before and after tuning."""
+
+    path: str = Field(
+        GENERAL_TEXT,
+        description="General text, in any format of data: what the task learns from, or running text. The default is "
+        "sixty short paragraphs of English and Chinese.",
+    )
+    limit: int | None = Field(None, ge=1, description="At most so many rows, the first ones; null = all.")
+
+
+def _as_patterns(sections: dict[str, str]) -> dict[str, str]:
+    for name, heading in sections.items():
+        try:
+            re.compile(heading)
+        except re.error as error:
+            raise ValueError(f"the heading of '{name}' is no regular expression: {error}") from None
+    return sections
+
+
 class EvaluationConfig(Part):
     """What is measured, and when."""
 
@@ -322,7 +347,9 @@ class EvaluationConfig(Part):
         0.25, description="Share of all steps, steps, or null: how often validation is scored."
     )
     limit: int | None = Field(200, ge=1, description="Validation rows scored during training; null = all.")
-    samples: int = Field(5, ge=0, description="Validation rows whose answers are shown at every evaluation.")
+    samples: int = Field(
+        5, ge=0, description="Validation rows whose written answers are scored and shown at every evaluation."
+    )
     metrics: list[MetricName] = Field(
         default_factory=lambda: ["accuracy", "f1_macro", "f1_weighted", "mcc"],
         description="Metrics of the predictions.",
@@ -342,6 +369,15 @@ class EvaluationConfig(Part):
         True, description="Score the majority class and TF-IDF with logistic regression beside the models."
     )
     generate: GenerateConfig = Field(default_factory=lambda: GenerateConfig(), description="Generated answers.")
+    sections: Annotated[dict[str, str], AfterValidator(_as_patterns)] = Field(
+        default_factory=dict,
+        description="Parts of a written answer that are scored by themselves: a name, and a regular expression of the "
+        "heading above it, such as {analysis: '^Analysis:'}; a part ends where the next heading begins.",
+    )
+    forgetting: ForgettingConfig | None = Field(
+        default_factory=lambda: ForgettingConfig(),
+        description="Measures general text before and after tuning, where the task writes; null = never.",
+    )
 
 
 class RunConfig(Part):

@@ -6,9 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_CJK_RANGES = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
-_CJK = re.compile(f"[{_CJK_RANGES}]")
-_PLAIN = re.compile(rf"[{_CJK_RANGES}]|[^\W_{_CJK_RANGES}]+")
+CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+"""Chinese and Japanese characters, as they stand between the brackets of a regular expression."""
+
+_CJK = re.compile(f"[{CJK}]")
+_PLAIN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
 
 
 def is_cjk(texts: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from luthier.evaluation.classification import confusion, per_class
 from luthier.evaluation.metrics import Floats, Metric, applicable
 from luthier.evaluation.metrics._classes import class_codes
+from luthier.evaluation.metrics.ece import Ece, reliability
 from luthier.evaluation.statistics import Difference, Interval, bootstrap_totals, interval, mcnemar, paired_difference
 from luthier.tasks import Prediction
 
@@ -72,10 +73,10 @@ def compare(
         seed: seed of the bootstrap.
 
     Returns:
-        rows; form, how answers are read; metrics as {name: {title, higher_is_better}}; base (None without one), tuned
-        and each of baselines as {metric: {value, low, high}}; difference (tuned minus base) and margins (tuned minus
-        each baseline) as {metric: {value, low, high, p}}; where an answer is one label also classes, per_class,
-        confusion and, with a base, mcnemar.
+        rows; form, how answers are read; metrics as {name: {title, higher_is_better}}, with a signature where one is
+        needed; base (None without one), tuned and each of baselines as {metric: {value, low, high}}; difference (tuned
+        minus base) and margins (tuned minus each baseline) as {metric: {value, low, high, p}}; where an answer is one
+        label also classes, per_class, confusion and, with a base, mcnemar; where labels were scored also reliability.
 
     Raises:
         ValueError: the answers are not about the same rows.
@@ -90,10 +91,7 @@ def compare(
     result: dict[str, Any] = {
         "rows": len(rows),
         "form": tuned[0].form if tuned else "plain",
-        "metrics": {
-            name: {"title": metric.title, "higher_is_better": metric.higher_is_better}
-            for name, metric in scorer.metrics["tuned"].items()
-        },
+        "metrics": {name: _facts(metric, tuned) for name, metric in scorer.metrics["tuned"].items()},
         "base": scorer.scores("base") if base is not None else None,
         "tuned": scorer.scores("tuned"),
         "difference": scorer.margins("tuned", "base") if base is not None else None,
@@ -102,7 +100,16 @@ def compare(
     }
     if rows and labels and all(row.expected is not None and row.form == "plain" for row in tuned):
         result |= _classes(models, labels)
+    if scored := {name: answers for name, answers in models.items() if Ece().applies(answers, labels)}:
+        result["reliability"] = {name: reliability(answers, labels) for name, answers in scored.items()}
     return result
+
+
+def _facts(metric: Metric, predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """What tables need to know of a metric."""
+    signature = metric.signature(predictions)
+    facts: dict[str, Any] = {"title": metric.title, "higher_is_better": metric.higher_is_better}
+    return facts | ({"signature": signature} if signature else {})
 
 
 def _classes(models: Mapping[str, Sequence[Prediction]], labels: Sequence[str]) -> dict[str, Any]:

@@ -19,7 +19,10 @@ from luthier.evaluation.baselines import BASELINES
 from luthier.evaluation.comparison import compare
 from luthier.evaluation.formatting import readable
 from luthier.evaluation.metrics import applicable
+from luthier.evaluation.metrics._free import written
 from luthier.evaluation.results import Answers, assemble
+from luthier.evaluation.sections import compare_sections, section_scores
+from luthier.evaluation.speed import measure_speed
 from luthier.tasks import Converses, Prediction, Task
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ class Judge:
 
     Attributes:
         rows: the rows that are scored.
-        shown: the rows whose answers are shown, as many labels among them as there are.
+        shown: the rows whose written answers are scored and shown, as many labels among them as there are.
     """
 
     config: RunConfig
@@ -81,24 +84,23 @@ class Judge:
         metrics = applicable(self.config.evaluation.metrics, predictions, labels)
         return {name: metric.value(predictions, labels) for name, metric in metrics.items()}
 
-    def samples(self, network: nn.Module) -> list[dict[str, Any]]:
+    def samples(self, network: nn.Module) -> list[Prediction]:
         """What the model says about the shown rows, in its own words where it has any."""
         if not self.shown:
             return []
         task = self.task
         offered = task.replies() if isinstance(task, Converses) else _offered(task, self.renderer, self.shown)
         mode = "generate" if "generate" in offered else offered[0]
-        if mode == "likelihood":
-            return []
-        return [
-            {
-                "prompt": p.text,
-                "expected": None if p.expected is None else readable(p.text, p.expected, p.form),
-                "answer": readable(p.text, p.raw, p.form),
-                "valid": p.parsed is not None,
-            }
-            for p in self._ask(network, self.shown, mode)
-        ]
+        return [] if mode == "likelihood" else self._ask(network, self.shown, mode)
+
+    def written_scores(self, samples: Sequence[Prediction]) -> dict[str, float]:
+        """Metrics of written answers and of their parts; none of labels, which `score` asks about in more rows."""
+        settings = self.config.evaluation
+        if not written(samples, self.renderer.labels):
+            return {}
+        metrics = applicable(settings.metrics, samples, ())
+        scores = {name: metric.value(samples, ()) for name, metric in metrics.items()}
+        return scores | section_scores(samples, settings.sections, settings.metrics)
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -108,19 +110,22 @@ class Judge:
     def best_of(self, scores: Mapping[str, float]) -> tuple[str, float]:
         """The metric that picks the best checkpoint, and its score."""
         name = self.config.evaluation.best
+        directed = [metric for metric in scores if _higher_is_better(metric) is not None]
         if name == "auto":
-            name = next(iter(scores))
-        if name not in scores:
+            name = next(iter(directed), name)
+        if name not in directed:
             raise ConfigError(
-                f"'{name}' cannot be computed on these validation rows",
+                f"'{name}' cannot be computed on these validation rows"
+                if name not in scores
+                else f"neither a higher nor a lower '{name}' is better",
                 where="evaluation.best",
-                expected=f"auto, or one of {', '.join(scores)}",
+                expected=f"auto, or one of {', '.join(directed)}",
             )
         return name, scores[name]
 
     def better(self, metric: str, value: float, than: float) -> bool:
         """Whether a score is better than another one."""
-        return value > than if registry.load("metric", metric).higher_is_better else value < than
+        return value > than if _higher_is_better(metric) else value < than
 
     def sampled(self, rows: Sequence[TokenSequence]) -> Judge:
         """The same judge over other rows."""
@@ -129,6 +134,25 @@ class Judge:
     def _ask(self, network: nn.Module, rows: Sequence[TokenSequence], mode: str) -> list[Prediction]:
         length = self.config.evaluation.generate.max_new_tokens
         return self.task.predict(network, self.renderer, rows, mode=mode, max_new_tokens=length)
+
+
+def _higher_is_better(metric: str) -> bool | None:
+    """Of a metric, or of PART/METRIC."""
+    found: bool | None = registry.load("metric", metric.rpartition("/")[2]).higher_is_better
+    return found
+
+
+def told(samples: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """Samples as an event tells them."""
+    return [
+        {
+            "prompt": row.text,
+            "expected": None if row.expected is None else readable(row.text, row.expected, row.form),
+            "answer": readable(row.text, row.raw, row.form),
+            "valid": row.parsed is not None,
+        }
+        for row in samples
+    ]
 
 
 def _by_turns(rows: Sequence[TokenSequence], count: int) -> list[TokenSequence]:
@@ -171,7 +195,7 @@ class Examiner:
         rows = self._with_shots(asking) if renderer else self.rows
         found = []
         for mode in self.modes:
-            done = _Counter(f"{model} ({mode})", len(rows), progress)
+            done = Counter(f"{model} ({mode})", len(rows), progress)
             started = time.perf_counter()
             predictions = self.task.predict(
                 network,
@@ -183,6 +207,13 @@ class Examiner:
             )
             found.append(Answers(model, self.split, mode, predictions, time.perf_counter() - started))
         return found
+
+    def speed(self, network: nn.Module) -> dict[str, Any] | None:
+        """How quickly a model writes its answers; None where it writes none."""
+        if "generate" not in self.modes:
+            return None
+        length = self.config.evaluation.generate.max_new_tokens
+        return measure_speed(self.task, network, self.renderer, self.rows, length)
 
     def sampled(self, rows: Sequence[TokenSequence]) -> Examiner:
         """The same examiner over other rows."""
@@ -217,27 +248,28 @@ class Examiner:
         """The content of metrics.json. Baselines without a way of asking stand beside every one."""
         by_mode = {(group.model, group.mode): group.predictions for group in answers}
         beside = {group.model for group in answers} - {"base", "tuned"}
-        comparisons = {
-            mode: compare(
-                by_mode.get(("base", mode)),
-                by_mode["tuned", mode],
-                {name: by_mode.get((name, mode), by_mode.get((name, self.modes[0]), [])) for name in sorted(beside)},
-                self.config.evaluation.metrics,
-                self.renderer.labels,
-                self.config.training.seed,
-            )
-            for mode in self.modes
-        }
+        settings, labels, seed = self.config.evaluation, self.renderer.labels, self.config.training.seed
+        comparisons = {}
+        for mode in self.modes:
+            base, tuned = by_mode.get(("base", mode)), by_mode["tuned", mode]
+            others = {
+                name: by_mode.get((name, mode), by_mode.get((name, self.modes[0]), [])) for name in sorted(beside)
+            }
+            comparisons[mode] = compare(base, tuned, others, settings.metrics, labels, seed)
+            if settings.sections and written(tuned, labels):
+                parts = compare_sections(base, tuned, settings.sections, settings.metrics, seed)
+                comparisons[mode]["sections"] = parts
         return assemble({self.split: comparisons}, self.split, self.modes[0])
 
 
-class _Counter:
+class Counter:
     """Turns "so many more" into "so many of all"."""
 
     def __init__(self, phase: str, total: int, progress: Progress | None) -> None:
         self.phase, self.total, self.progress, self.done = phase, total, progress, 0
 
     def __call__(self, more: int) -> None:
+        """So many more are done."""
         self.done += more
         if self.progress:
             self.progress(self.phase, self.done, self.total)

@@ -32,12 +32,15 @@ class Answers:
 
 
 def asking_times(answers: Iterable[Answers]) -> dict[str, dict[str, dict[str, float]]]:
-    """{model: {mode: {rows, seconds}}} of all answers that took time: for run.json, since no two evaluations agree."""
+    """{model: {mode: {rows, seconds, tokens}}} of all answers that took time: for run.json, since no two evaluations
+    agree. Only written answers have tokens.
+    """
     times: dict[str, dict[str, dict[str, float]]] = {}
     for group in answers:
         if group.seconds:
             asked = {"rows": len(group.predictions), "seconds": round(group.seconds, 3)}
-            times.setdefault(group.model, {})[group.mode] = asked
+            tokens = sum(row.written for row in group.predictions)
+            times.setdefault(group.model, {})[group.mode] = asked | ({"tokens": tokens} if tokens else {})
     return times
 
 
@@ -49,9 +52,16 @@ def assemble(comparisons: Mapping[str, Mapping[str, dict[str, Any]]], split: str
         split: the split that decides.
         mode: the way of asking that decides.
     """
-    metric = next(iter(comparisons[split][mode]["tuned"]), None)
+    facts = comparisons[split][mode].get("metrics", {})
+    directed = (name for name in comparisons[split][mode]["tuned"] if _has_direction(facts.get(name, {})))
+    metric = next(directed, None)
     results = {name: dict(modes) for name, modes in comparisons.items()}
     return {"primary": {"split": split, "mode": mode, "metric": metric}, "results": results}
+
+
+def _has_direction(facts: Mapping[str, Any]) -> bool:
+    """Whether more or less of a metric is better: only such a one can decide."""
+    return facts.get("higher_is_better", True) is not None
 
 
 def primary(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +79,7 @@ def read_answers(path: Path, model: str, split: str, mode: str, form: Form = "pl
         Prediction(
             line["row_id"], line["prompt"], line["expected"], line["raw"], line["parsed"],
             line.get("scores", {}), line.get("loss"), line.get("tokens", 0), form, line.get("cut", False),
+            line.get("written", 0),
         )
         for line in lines
         if (line["model"], line["split"], line["mode"]) == (model, split, mode)
@@ -91,6 +102,7 @@ def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
                     "parsed": row.parsed,
                     "valid": row.parsed is not None,
                     "cut": row.cut,
+                    "written": row.written,
                     "loss": row.loss,
                     "tokens": row.tokens,
                     "scores": row.scores,

@@ -105,8 +105,8 @@ def mcnemar(base_right: npt.NDArray[np.bool_], tuned_right: npt.NDArray[np.bool_
     return {"only_base": only_base, "only_tuned": only_tuned, "p": p}
 
 
-def outcome(difference: Mapping[str, float], higher_is_better: bool) -> Literal["better", "worse", "unclear"]:
-    """What a difference means; unclear when its interval holds zero."""
-    if difference["low"] <= 0 <= difference["high"]:
+def outcome(difference: Mapping[str, float], higher_is_better: bool | None) -> Literal["better", "worse", "unclear"]:
+    """What a difference means; unclear when its interval holds zero, or neither direction is better."""
+    if higher_is_better is None or difference["low"] <= 0 <= difference["high"]:
         return "unclear"
     return "better" if (difference["value"] > 0) == higher_is_better else "worse"

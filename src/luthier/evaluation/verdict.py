@@ -15,7 +15,7 @@ LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge")
 
 def verdict(results: Mapping[str, Any]) -> str:
     """A few sentences: is the tuned model better than its base, by how much and how surely; does a linear model reach
-    it; how many answers are invalid.
+    it; how many answers are invalid; what it has forgotten.
 
     Args:
         results: the content of metrics.json.
@@ -25,6 +25,7 @@ def verdict(results: Mapping[str, Any]) -> str:
     if metric is None:
         return f"Nothing could be scored: the {comparison['rows']} rows have no expected answers."
     sentences = [_against_base(comparison, metric), _against_linear(comparison, metric), _validity(comparison)]
+    sentences.append(_forgetting(results.get("forgetting")))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -71,3 +72,16 @@ def _validity(comparison: Mapping[str, Any]) -> str:
         return "None of its answers is invalid."
     verbs = "is invalid and counts" if count == 1 else "are invalid and count"
     return f"{count} of its answers ({share(invalid['value'])}) {verbs} as wrong."
+
+
+def _forgetting(general: Mapping[str, Any] | None) -> str:
+    """Whether general text was lost."""
+    if not general or not general["base"]:
+        return ""
+    metric = "perplexity" if "perplexity" in general["tuned"] else next(iter(general["tuned"]))
+    facts, difference = general["metrics"][metric], general["difference"][metric]
+    before, after = general["base"][metric]["value"], general["tuned"][metric]["value"]
+    detail = f"its {facts['title']} is {number(after)}, {number(before)} before ({p_value(difference['p'])})"
+    if outcome(difference, facts["higher_is_better"]) == "worse":
+        return f"On general text it has forgotten something: {detail}."
+    return f"On general text it has forgotten nothing that shows: {detail}."

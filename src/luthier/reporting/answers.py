@@ -10,6 +10,7 @@ from typing import Any
 
 from luthier.evaluation.formatting import readable
 from luthier.evaluation.text import normalise
+from luthier.reporting.curves import metric_title
 from luthier.runs.events import Event
 from luthier.tasks import Form
 
@@ -46,12 +47,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Group:
-    """Samples of one kind, the headings of their answers, and how many rows of this kind there are."""
+    """Samples of one kind, the headings of their answers, and how many rows of this kind there are.
+
+    `scores` has a line for each metric of these answers: its name, and its value under each heading, if there is one.
+    """
 
     title: str
     headings: Sequence[str]
     samples: Sequence[Sample]
     count: int
+    scores: Sequence[tuple[str, Sequence[float | None]]] = ()
 
 
 def sample_groups(predictions: Path, results: Mapping[str, Any], each: int = 5) -> list[Group]:
@@ -83,7 +88,19 @@ def answers_over_time(events: Sequence[Event]) -> Group | None:
         Sample(_short(prompt), expected, [_said_then(at.get((step, prompt))) for step in steps])
         for prompt, expected in prompts.items()
     ]
-    return Group("Answers while it ran", [f"step {step}" for step in steps], samples, len(samples))
+    headings = [f"step {step}" for step in steps]
+    return Group("Answers while it ran", headings, samples, len(samples), _scores_over_time(events, steps))
+
+
+def _scores_over_time(events: Sequence[Event], steps: Sequence[int]) -> list[tuple[str, Sequence[float | None]]]:
+    """The scores of the sampled answers at some steps."""
+    at = {
+        event["step"]: event["metrics"]
+        for event in events
+        if event["kind"] == "evaluation" and event["split"] == "samples"
+    }
+    names = dict.fromkeys(name for step in steps for name in at.get(step, {}))
+    return [(metric_title(name), [at.get(step, {}).get(name) for step in steps]) for name in names]
 
 
 def _primary_first(results: Mapping[str, Any]) -> dict[str, Any]:

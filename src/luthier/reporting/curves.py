@@ -58,8 +58,15 @@ def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str
 
 def _name(metric: str, split: str) -> str:
     """The metric as scores call it, and the split unless it is the usual one."""
-    title = registry.load("metric", metric).title if metric in registry.names("metric") else metric
+    title = metric_title(metric)
     return title if split == "validation" else f"{title}, {split}"
+
+
+def metric_title(name: str) -> str:
+    """A metric, or one of a part of answers (PART/METRIC), as scores call it."""
+    part, _, metric = name.rpartition("/")
+    title = registry.load("metric", metric).title if metric in registry.names("metric") else metric
+    return f"{part}: {title}" if part else str(title)
 
 
 def _points(events: Sequence[Event], field: str) -> list[Point]:

@@ -15,12 +15,14 @@ from luthier.data.ledger import Entry, read_ledger, summarise
 from luthier.diagnosis import diagnose
 from luthier.evaluation import formatting
 from luthier.evaluation.results import primary
+from luthier.evaluation.speed import describe_speed
 from luthier.evaluation.statistics import outcome
 from luthier.evaluation.verdict import verdict
 from luthier.reporting.answers import answers_over_time, sample_groups
 from luthier.reporting.curves import curves
+from luthier.reporting.reliability import reliability_charts
 from luthier.reporting.scores import confusions, models, whiskers
-from luthier.reporting.tables import ordered
+from luthier.reporting.tables import missing, ordered, signatures
 from luthier.runs import Event, Run, read_events
 from luthier.runs.files import read_json, write_text
 from luthier.runs.packages import PREFIX
@@ -83,7 +85,7 @@ def templates() -> Environment:
         "share": formatting.share,
         "count": _count,
     }
-    environment.globals |= {"outcome": outcome, "models": models}
+    environment.globals |= {"outcome": outcome, "models": models, "signatures": signatures, "missing": missing}
     return environment
 
 
@@ -116,6 +118,8 @@ def _results(results: Mapping[str, Any]) -> dict[str, Any]:
         "whiskers": whiskers(comparison, metric) if metric else None,
         "comparisons": [(split, formatting.MODES.get(mode, mode), c) for split, mode, c in ordered(results)],
         "confusions": confusions(comparison),
+        "reliability": reliability_charts(comparison),
+        "forgetting": results.get("forgetting"),
         "classes": _side_by_side(comparison.get("per_class", {})),
     }
 
@@ -158,6 +162,7 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
             facts.append(("training", _duration(last["seconds"])))
         if last.get("seconds") and last.get("tokens"):
             facts.append(("speed", f"{_count(round(last['tokens'] / last['seconds']))} tokens/s"))
+    facts.append(("answers", describe_speed(record)))
     if record.get("peak_memory_mb"):
         facts.append(("peak memory", f"{_count(round(record['peak_memory_mb']))} MB"))
     return [(name, text) for name, text in facts if text]

@@ -19,15 +19,35 @@ _COLOURS = {"better": "green", "worse": "red", "unclear": ""}
 
 
 def scores_tables(results: Mapping[str, Any]) -> list[Table]:
-    """One table for each split and way of asking, the deciding one first.
+    """One table for each split and way of asking, the deciding one first, and for the parts of answers; then general
+    text.
 
     Args:
         results: the content of metrics.json.
     """
-    return [
-        scores_table(comparison, f"{split}, {MODES.get(mode, mode)}: {comparison['rows']} rows, 95 % intervals")
-        for split, mode, comparison in ordered(results)
-    ]
+    tables = []
+    for split, mode, comparison in ordered(results):
+        name = f"{split}, {MODES.get(mode, mode)}"
+        tables.append(scores_table(comparison, f"{name}: {comparison['rows']} rows, 95 % intervals"))
+        tables += [
+            scores_table(part, f"{name}, {section}: {part['rows']} rows{missing(part)}")
+            for section, part in comparison.get("sections", {}).items()
+        ]
+    if general := results.get("forgetting"):
+        tables.append(scores_table(general, f"general text, what is still known: {general['rows']} rows"))
+    return tables
+
+
+def missing(part: Mapping[str, Any]) -> str:
+    """How many answers lack a part, as the end of a title; empty where none does."""
+    shares = [f"{share(value)} of {model}'s" for model, value in part["missing"].items() if value]
+    return f"; {' and '.join(shares)} answers lack it" if shares else ""
+
+
+def signatures(comparison: Mapping[str, Any]) -> list[str]:
+    """How scores were computed, for those who compare with other papers."""
+    facts = comparison["metrics"].values()
+    return [f"{each['title']}: {each['signature']}" for each in facts if "signature" in each]
 
 
 def ordered(results: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -55,6 +75,8 @@ def scores_table(comparison: Mapping[str, Any], title: str | None = None) -> Tab
             cells.append(_difference(comparison["difference"].get(metric), facts["higher_is_better"]))
         cells += [_score(found[name][1].get(metric)) for name in others]
         table.add_row(Text(facts["title"]), *cells)
+    if told := signatures(comparison):
+        table.caption, table.caption_justify = Text("\n".join(told)), "left"
     return table
 
 
@@ -130,7 +152,7 @@ def _score(score: Mapping[str, float] | None) -> Text:
     return Text.assemble(number(score["value"]), "\n", (span(score), "dim")) if score else Text("")
 
 
-def _difference(difference: Mapping[str, float] | None, higher_is_better: bool) -> Text:
+def _difference(difference: Mapping[str, float] | None, higher_is_better: bool | None) -> Text:
     from rich.text import Text
 
     if difference is None:

@@ -78,14 +78,19 @@ class Run:
         return self.path / "adapter"
 
     @property
+    def evaluation(self) -> Path:
+        """Folder of scores and answers."""
+        return self.path / "evaluation"
+
+    @property
     def metrics_file(self) -> Path:
         """Scores beside the base's."""
-        return self.path / "evaluation" / "metrics.json"
+        return self.evaluation / "metrics.json"
 
     @property
     def predictions_file(self) -> Path:
         """Every answer of every model."""
-        return self.path / "evaluation" / "predictions.jsonl"
+        return self.evaluation / "predictions.jsonl"
 
     @property
     def report(self) -> Path:

@@ -44,6 +44,7 @@ class Prediction:
         tokens: tokens that sum covers.
         form: how `expected` and `parsed` are to be read.
         cut: whether a written answer ended at the most tokens that may be written, not by itself.
+        written: tokens of a written answer, without the one that ends it.
     """
 
     row_id: int
@@ -56,6 +57,7 @@ class Prediction:
     tokens: int = 0
     form: Form = "plain"
     cut: bool = False
+    written: int = 0
 
 
 def names_in(answer: str, form: Form) -> list[str]:

@@ -218,7 +218,7 @@ def _generate(
         raw = tokenizer.decode(ids, skip_special_tokens=True)
         parsed = parse_label(raw, renderer.labels) if renderer.labels else raw.strip()
         cut = len(ids) >= max_new_tokens
-        predictions.append(Prediction(row.row_id, row.text, row.label, raw, parsed, cut=cut))
+        predictions.append(Prediction(row.row_id, row.text, row.label, raw, parsed, cut=cut, written=len(ids)))
     return predictions
 
 

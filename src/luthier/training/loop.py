@@ -16,7 +16,7 @@ from luthier import registry
 from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
 from luthier.errors import ConfigError, Interrupted, TrainingError
-from luthier.evaluation.evaluate import Judge
+from luthier.evaluation.evaluate import Judge, told
 from luthier.models.hardware import FreedMemory
 from luthier.training.checkpoints import Checkpoints
 from luthier.training.scaling import LossScale
@@ -231,7 +231,7 @@ class Trainer:
         self.network.eval()
         scores = self.judge.score(self.network)
         self.session.events.write("evaluation", progress.step, split="validation", metrics=scores)
-        self._show_samples()
+        scores = scores | self._show_samples() | scores  # where both have a metric, that of more rows decides
         name, value = self.judge.best_of(scores)
         improved = progress.best_value is None or self.judge.better(name, value, progress.best_value)
         if improved:
@@ -252,11 +252,16 @@ class Trainer:
             self.schedule.see(value, partial(self.judge.better, metric))
             progress.schedule = self.schedule.state()
 
-    def _show_samples(self) -> None:
+    def _show_samples(self) -> dict[str, float]:
+        """Tells what the model says about the shown rows; the scores of what it wrote."""
         self.network.eval()
-        samples = self.judge.samples(self.network)
+        samples, step = self.judge.samples(self.network), self.session.progress.step
+        scores = self.judge.written_scores(samples)
+        if scores:
+            self.session.events.write("evaluation", step, split="samples", metrics=scores)
         if samples:
-            self.session.events.write("samples", self.session.progress.step, rows=samples)
+            self.session.events.write("samples", step, rows=told(samples))
+        return scores
 
     def _save(self, *, best: bool) -> None:
         progress = self.session.progress

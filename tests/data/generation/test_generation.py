@@ -14,11 +14,11 @@ from threading import Event
 import pytest
 
 from luthier.config import RunConfig
-from luthier.data.endpoint import Endpoint
 from luthier.data.generation import Budget, Wishes, generate
 from luthier.data.generation.pool import Pool, Seeds
 from luthier.data.generation.tasks import Task
 from luthier.data.intake import iterate_examples
+from luthier.endpoint import Endpoint
 from luthier.errors import ConfigError, DataError, Interrupted, LuthierError
 
 TOPICS = ["bonds", "mergers", "audits", "dividends", "freight", "inflation", "pensions", "tariffs", "leases", "patents"]
@@ -278,7 +278,7 @@ def test_killed_at_any_instant_it_goes_on_and_counts_every_request_once(workshop
     script = f"""
         from pathlib import Path
         from luthier.config import RunConfig
-        from luthier.data.endpoint import Endpoint
+        from luthier.endpoint import Endpoint
         from luthier.data.generation import Budget, Wishes, generate
         data = {{"train": {str(workshop.seeds)!r}, "clean": [], "split": {{"test": 0, "validation": 0}}}}
         config = RunConfig.model_validate({{"model": {{"base": "none"}}, "data": data}})

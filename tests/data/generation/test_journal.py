@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from luthier.data.endpoint import Reply
 from luthier.data.generation.journal import Budget, BudgetSpent, Journal
+from luthier.endpoint import Reply
 from luthier.errors import ConfigError
 
 ABOUT = {"model": "m", "seeds": "ab"}

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from luthier import registry
 from luthier.evaluation.metrics import applicable
@@ -12,6 +17,8 @@ from luthier.tasks import Prediction
 REFERENCES = {
     "rmse": root_mean_squared_error,
     "mae": mean_absolute_error,
+    "mape": mean_absolute_percentage_error,
+    "smape": lambda expected, found: np.mean(2 * np.abs(found - expected) / (np.abs(expected) + np.abs(found))),
     "pearson": lambda expected, found: pearsonr(expected, found).statistic,
     "spearman": lambda expected, found: spearmanr(expected, found).statistic,
     "r2": r2_score,

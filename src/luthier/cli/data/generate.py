@@ -48,8 +48,8 @@ def command(
     """Let a model write instruction rows like yours; invalid ones and near-duplicates are refused and kept aside."""
     from luthier import pipeline
     from luthier.cli.progress import progress_bar
-    from luthier.data.endpoint import Endpoint
     from luthier.data.generation import Budget, Wishes
+    from luthier.endpoint import Endpoint
     from luthier.errors import ConfigError
 
     if money is not None and not (prompt_price or completion_price):

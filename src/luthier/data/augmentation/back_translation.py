@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from luthier.data.augmentation import Augmentation, AugmentationOptions, NewRow, asked_text, with_asked_text
-from luthier.data.endpoint import Endpoint
 from luthier.data.examples import Example
+from luthier.endpoint import Endpoint
 from luthier.errors import ConfigError
 
 GROUP = "luthier.translator"

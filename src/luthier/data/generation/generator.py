@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from luthier.config import RunConfig
-from luthier.data.endpoint import Endpoint, Messages, Reply, TryFailed, tokens_in
 from luthier.data.generation.journal import Budget, BudgetSpent, Journal
 from luthier.data.generation.pool import Pool, Seeds
 from luthier.data.generation.tasks import KEYS, Candidate, Task, candidates, prompt
 from luthier.data.generation.validity import problem
 from luthier.data.intake import ORIGIN_COLUMN
 from luthier.data.ledger import reason_class
+from luthier.endpoint import Endpoint, Messages, Reply, TryFailed, tokens_in
 from luthier.errors import ConfigError, Interrupted, LuthierError
 
 Progress = Callable[[str, int, int | None], None]

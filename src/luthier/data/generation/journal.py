@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from luthier.data.endpoint import Reply
+from luthier.endpoint import Reply
 from luthier.errors import ConfigError
 
 Answered = Callable[[int, Reply], None]

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from luthier.data.endpoint import Messages
 from luthier.data.examples import Conversation, Example, Labelled, Pair
+from luthier.endpoint import Messages
 
 KEYS = ("instruction", "input", "output")
 

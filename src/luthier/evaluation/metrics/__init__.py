@@ -28,7 +28,8 @@ class Metric(ABC):
 
     title: ClassVar[str]
     """As it stands in a sentence: "macro F1", "loss"."""
-    higher_is_better: ClassVar[bool] = True
+    higher_is_better: ClassVar[bool | None] = True
+    """None where neither is better, such as a length."""
 
     @abstractmethod
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
@@ -46,25 +47,29 @@ class Metric(ABC):
         """The metric of all rows. Overridden where a reference implementation gives it; both must agree."""
         return float(self.from_totals(self.counts(predictions, labels).sum(axis=0)))
 
+    def signature(self, predictions: Sequence[Prediction]) -> str | None:
+        """How it was computed, for those who compare with other papers; None where its name says all."""
+        return None
+
 
 USUAL = (
     ("reward_accuracy", "reward_margin"),
     ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy", "rmse", "mae", "pearson", "spearman", "r2"),
-    ("exact_match", "chrf"),
+    ("exact_match", "token_f1", "rouge_l", "chrf", "length_ratio"),
 )
 """What is told where nothing that was asked for applies: the first of these groups of which something does."""
 
-ALWAYS = ("invalid", "loss", "perplexity")
+ALWAYS = ("invalid", "loss", "ece", "perplexity")
 """What is told of all answers, where it applies; the last one only of answers without labels."""
 
 
 def applicable(names: Sequence[str], predictions: Sequence[Prediction], labels: Sequence[str]) -> dict[str, Metric]:
     """The metrics to report of such answers, by name: those asked for that apply, first, then what is always told.
 
-    Always told are the share of invalid answers, the loss and, without labels, the perplexity; of answers that name
-    several labels also micro F1 and the exact match. Where nothing was asked that applies, pairs get the accuracy and
-    the margin of their rewards, tagged words the scores of entities, numbers errors and correlations, free answers the
-    exact match and chrF.
+    Always told are the share of invalid answers, the loss, of scored labels the calibration error and, without labels,
+    the perplexity; of answers that name several labels also micro F1 and the exact match. Where nothing was asked that
+    applies, pairs get the accuracy and the margin of their rewards, tagged words the scores of entities, numbers errors
+    and correlations, free answers exact match, shared words and length.
     """
 
     def applying(candidates: Iterable[str]) -> dict[str, Metric]:

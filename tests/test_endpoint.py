@@ -2,7 +2,7 @@
 
 import pytest
 
-from luthier.data.endpoint import Endpoint, TryFailed, tokens_in
+from luthier.endpoint import Endpoint, TryFailed, tokens_in
 from luthier.errors import ConfigError, LuthierError
 
 HELLO = [{"role": "user", "content": "Say hello to them all"}]
