@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luthier.data.documents import pieces
-from luthier.data.examples import Conversation, Document, Labelled, Message, Preference
+from luthier.data.examples import Conversation, Document, Labelled, Message, Preference, Row
+from luthier.data.formats import load_format
 from luthier.data.records import Rejected
 from luthier.data.rendering import Renderer
 from luthier.data.templates import named_templates, template_text
@@ -243,3 +244,13 @@ def test_any_document_is_learned_whole(length, size, data):
     assert learned == list(range(1, length))
     assert all(piece.end - piece.start <= size for piece in found)
     assert all(later.start == piece.end - overlap for piece, later in pairwise(found))
+
+
+@pytest.mark.parametrize("below", ["Profit rose.", ""])
+def test_fingpts_rows_in_the_plain_template_are_its_own_prompt(tokenizer, below):
+    row = Row({"instruction": "Choose from {up/down}.", "input": below, "output": "up"}, "file", 1)
+    made = renderer(tokenizer, "plain", instruction=None)
+    [sequence] = made.render([(0, load_format("fingpt", {}).example(row))])[0]
+    context = "Instruction: Choose from {up/down}.\n" + (f"Input: {below}\n" if below else "") + "Answer: "
+    assert tokenizer.decode(list(sequence.ids[: sequence.prompt_length])) == context
+    assert learned(tokenizer, sequence) == f"up{tokenizer.eos_token}"

@@ -30,6 +30,13 @@ from luthier.data.store import Examples, ExampleWriter, Kept, Records, RecordsWr
         Pair("one", "eins"),
         Preference((Message("user", "a"),), "good", "bad"),
         Conversation((Message("user", "a"), Message("assistant", "b")), ({"name": "price", "args": [1]},)),
+        Conversation(
+            (
+                Message("user", "a"),
+                Message("assistant", "", ({"name": "price", "arguments": {"of": "AAPL"}, "id": "1"},)),
+                Message("tool", "3", (), "1"),
+            )
+        ),
     ],
 )
 def test_examples_survive_packing(example: Example) -> None:
@@ -40,6 +47,8 @@ def test_rows_kept_aside_come_back_in_order(tmp_path: Path) -> None:
     rows = [Kept(0, number, Labelled(f"row {number}", "up"), changes="mended") for number in range(2500)]
     rows[7] = Kept(1, 7, None, "broken")
     rows[8] = Kept(1, 8, None, "unwanted", dropped=True)
+    rows[9] = Kept(1, 9, None, parts=2)
+    rows[10] = Kept(1, 9, Labelled("a part", "up"), parent_id=9)
     with ExampleWriter(tmp_path / "rows.arrow") as writer:
         for row in rows:
             writer.write(row)

@@ -94,8 +94,8 @@ class SourceConfig(Part):
     """Where rows come from."""
 
     path: str = Field(
-        description="A file, a folder or an archive; NAME.{en,zh} for two parallel files; a database file or address; "
-        "hub:OWNER/NAME[@REVISION]."
+        description="A file or a folder, also as an archive; NAME.{en,zh} for two parallel files; a database file or "
+        "address; hub:OWNER/NAME[@REVISION]."
     )
     format: FormatName = Field(
         "auto", description="Name of the row format; auto looks at the rows and says what it found."

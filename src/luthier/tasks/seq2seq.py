@@ -174,7 +174,7 @@ def _in_words(example: Example, renderer: Renderer) -> _Asked | Rejected:
     *before, answer = conversation.messages
     if [message.role for message in conversation.messages if message.role != "system"] != ["user", "assistant"]:
         return Rejected("a conversation of several turns: an encoder-decoder reads one message and writes one")
-    if conversation.tools:
+    if isinstance(example, Conversation) and example.tools:
         return Rejected("a conversation with tools: an encoder-decoder is not told of them")
     text = example.text if isinstance(example, Labelled) else before[-1].text
     return _Asked("\n".join(message.text for message in before), answer.text, text)
