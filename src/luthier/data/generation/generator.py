@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
@@ -149,14 +149,6 @@ def _add(file: TextIO, value: dict[str, Any]) -> None:
     file.flush()
 
 
-@dataclass
-class _Account:
-    """What became of the candidates so far."""
-
-    refused: Counter[str] = field(default_factory=Counter)
-    in_vain: int = 0
-
-
 class _Generation:
     """One call. Requests run in threads; what was answered is judged here, in the order of the journal."""
 
@@ -174,7 +166,8 @@ class _Generation:
         self.wishes = wishes
         self.budget = budget
         self.progress = progress
-        self.account = _Account()
+        self.refused: Counter[str] = Counter()
+        self.in_vain = 0
         self.ended = ""
         self._arrived: SimpleQueue[tuple[int, Reply] | Exception] = SimpleQueue()
         about = {"model": endpoint.model, "similarity": wishes.similarity, "seeds": pool.digest}
@@ -184,7 +177,7 @@ class _Generation:
         """Asks until there is enough, or no more may be asked."""
         while not self._arrived.empty():  # what the journal holds
             self._next_arrival(files)
-        self.account.in_vain = 0
+        self.in_vain = 0
         threads = ThreadPoolExecutor(self.wishes.at_once)
         try:
             pending = 0
@@ -210,7 +203,7 @@ class _Generation:
         """Whether another request is to be sent beside those under way."""
         if len(self.pool.accepted) >= self.wishes.rows:
             self.ended = f"{self.wishes.rows} rows were wanted"
-        elif self.account.in_vain >= IN_VAIN:
+        elif self.in_vain >= IN_VAIN:
             self.ended = f"{IN_VAIN} answers in a row brought nothing new"
         expected = len(self.pool.accepted) + pending * self.wishes.per_request
         return not self.ended and (not pending or expected < self.wishes.rows)
@@ -271,11 +264,11 @@ class _Generation:
                 reason = problem(candidate.task) or self.pool.resembled(candidate.task)
             if candidate.task is None or reason:
                 files.refuse(request, candidate, reason)
-                self.account.refused[reason_class(reason.partition(" (")[0].partition(":")[0])] += 1
+                self.refused[reason_class(reason.partition(" (")[0].partition(":")[0])] += 1
             else:
                 self.pool.accept(candidate.task)
                 files.accept(candidate.task)
-        self.account.in_vain = 0 if len(self.pool.accepted) > before else self.account.in_vain + 1
+        self.in_vain = 0 if len(self.pool.accepted) > before else self.in_vain + 1
         self.progress(_PHASE, len(self.pool.accepted), self.wishes.rows)
 
     def _result(self, files: _Files) -> Generated:
@@ -284,7 +277,7 @@ class _Generation:
             file=file,
             refused_file=refused_file,
             rows=len(self.pool.accepted),
-            refused=dict(self.account.refused.most_common()),
+            refused=dict(self.refused.most_common()),
             requests=spent.requests,
             lost=self.journal.lost,
             prompt_tokens=spent.prompt_tokens,
