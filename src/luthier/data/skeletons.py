@@ -65,17 +65,14 @@ def only_prints_contents(template: str) -> bool:
         node.attr in _NEIGHBOURS for node in tree.find_all(nodes.Getattr)
     ):
         return False
+    steps = [(node.iter, node.target) for node in tree.find_all(nodes.For)]
+    steps += [(node.node, node.target) for node in tree.find_all(nodes.Assign)]
     holding = {"messages"}
-    while True:
-        more = {
-            name.name
-            for node in tree.find_all((nodes.For, nodes.Assign))
-            if _holds(node.iter if isinstance(node, nodes.For) else node.node, holding)
-            for name in ([node.target] if isinstance(node.target, nodes.Name) else [])
-        }
-        if more <= holding:
+    while True:  # names that messages are given to, and names that these are given to
+        named = {to.name for what, to in steps if isinstance(to, nodes.Name) and _holds(what, holding)}
+        if named <= holding:
             return _harmless(tree, holding)
-        holding |= more
+        holding |= named
 
 
 def _holds(node: nodes.Node, holding: set[str]) -> bool:
