@@ -19,7 +19,7 @@ from luthier.config import RunConfig
 from luthier.data.cleaner import CLEANING, Cleaner, load_steps
 from luthier.data.decisions import decide, gather
 from luthier.data.intake import iterate_examples, sources_of
-from luthier.data.ledger import Summary, summarise
+from luthier.data.ledger import Summary
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
 from luthier.data.store import Records
@@ -162,7 +162,7 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     decisions = decide(rows, config.data, cleaner)
     progress("comparing", len(rows.roles), len(rows.roles))
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
-    too_long = tokenise(
+    too_long, summary = tokenise(
         rows, decisions, encoder, renderer, folder, lambda done, total: progress("tokenising", done, total)
     )
     aside.unlink()
@@ -171,7 +171,6 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
             f"{len(too_long)} rows are longer than data.max_length. The first:\n{_listed(too_long)}",
             hint="raise data.max_length, or set data.too_long: truncate or drop",
         )
-    summary = summarise(folder / LEDGER)
     if not summary.rows.get("train"):
         reasons = [f"{number} {fate}: {reason}" for fate, reason, number in summary.reasons]
         raise DataError(

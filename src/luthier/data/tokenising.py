@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 
 from luthier.data.decisions import Decisions, Gathered
 from luthier.data.examples import Example
-from luthier.data.ledger import Entry, Fate, LedgerWriter
+from luthier.data.ledger import Entry, Fate, LedgerWriter, Summary
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.splits import SPLITS
@@ -37,11 +37,11 @@ def tokenise(
     renderer: Renderer,
     folder: Path,
     progress: Callable[[int, int], None],
-) -> list[str]:
+) -> tuple[list[str], Summary]:
     """Writes SPLIT.arrow and ledger.parquet into a folder, batch by batch.
 
     Returns:
-        The rows that were too long and not cut, as `file:line reason`.
+        The rows that were too long and not cut, as `file:line reason`, and the ledger in numbers.
     """
     total = len(rows.roles)
     pieces = count(total)
@@ -63,7 +63,7 @@ def tokenise(
                         writers[split].write(sequence)
             first += len(batch)
             progress(first, total)
-    return too_long
+    return too_long, ledger.tally.summary()
 
 
 def _encode(
