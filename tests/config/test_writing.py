@@ -35,12 +35,22 @@ def test_round_trip(text, comments):
     assert to_yaml(parse_config(written), comments=comments) == written
 
 
+CLEANING = {
+    "contamination": "{name: contamination, benchmarks: {mine: bench.txt}}",
+    "domain_terms": "{name: domain_terms, terms: [profit]}",
+    "language": "{name: language, keep: [en]}",
+    "relevance": "{name: relevance, terms: [profit]}",
+    "rules": "{name: rules, rules: [{name: prices, pattern: '[0-9]+'}]}",
+}
+"""Steps that cannot do without options."""
+
+
 @pytest.mark.parametrize("kind", ["task", "method", "optimizer", "schedule", "cleaning", "tracker"])
 def test_round_trip_of_every_plugins_options(kind):
     places = {"optimizer": "training.optimizer", "schedule": "training.schedule", "cleaning": "data.clean"}
     place = (places | {"tracker": "tracking"}).get(kind, kind)
     for name in registry.names(kind):
-        options = "{name: contamination, benchmarks: {a: b.jsonl}}" if name == "contamination" else name
+        options = CLEANING.get(name, name)
         value = f"[{options}]" if kind in ("cleaning", "tracker") else options
         config = parse_config("model: {base: b}\ndata: {train: a.csv}", [f"{place}={value}"])
         written = to_yaml(config, comments=True)

@@ -13,21 +13,6 @@ TEXTS = [
 ]
 
 
-class Counted:
-    """A tokenizer that remembers what it was asked."""
-
-    def __init__(self, tokenizer):
-        self._tokenizer = tokenizer
-        self.asked = []
-
-    def __getattr__(self, name):
-        return getattr(self._tokenizer, name)
-
-    def __call__(self, texts, **options):
-        self.asked += texts
-        return self._tokenizer(texts, **options)
-
-
 def load(folder):
     from transformers import AutoTokenizer
 
@@ -45,13 +30,21 @@ def test_the_same_tokens_as_whole_texts(request, model):
     assert Pieces(tokenizer).tokenise([]) == []
 
 
-def test_what_texts_have_in_common_is_tokenised_once(tiny_llama):
-    tokenizer = Counted(load(tiny_llama))
-    pieces = Pieces(tokenizer)
-    tokenizer.asked = []
-    assert pieces.tokenise(TEXTS[:2] * 3) == whole(tokenizer._tokenizer, TEXTS[:2] * 3)
-    assert len([text for text in tokenizer.asked if "Profit" in text]) == 1
-    assert len(tokenizer.asked) == len(set(tokenizer.asked))
+def test_what_texts_have_in_common_is_tokenised_once(tiny_llama, monkeypatch):
+    pieces = Pieces(load(tiny_llama))
+    asked, ask = [], pieces._pieces
+    monkeypatch.setattr(pieces, "_pieces", lambda texts: asked.extend(texts) or ask(texts))
+    pieces.tokenise(TEXTS[:2] * 3)
+    assert len([text for text in asked if "Profit" in text]) == 1
+    assert len(asked) == len(set(asked))
+
+
+def test_a_limit_that_stands_in_the_tokenizer_is_lifted(tiny_llama):
+    tokenizer = load(tiny_llama)
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    tokenizer.backend_tokenizer.enable_padding(length=50)
+    found = Pieces(tokenizer).tokenise(TEXTS)
+    assert found == whole(load(tiny_llama), TEXTS)
 
 
 def test_a_tokenizer_that_marks_the_beginning_is_asked_about_whole_texts(tiny_llama):

@@ -74,10 +74,16 @@ def _schema() -> Any:
 
 
 class LedgerWriter:
-    """Writes a ledger line by line, in batches; use it in a `with` statement."""
+    """Writes a ledger line by line, in batches; use it in a `with` statement.
+
+    Attributes:
+        tally: counts what was written.
+    """
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
+
+        self.tally = Tally()
 
         self._schema = _schema()
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
@@ -86,6 +92,7 @@ class LedgerWriter:
     def write(self, entry: Entry) -> None:
         """Adds a line."""
         self._waiting.append(entry)
+        self.tally.add(entry)
         if len(self._waiting) >= _BATCH:
             self._flush()
 
@@ -169,35 +176,60 @@ class Summary:
         return cls(**(values | pairs))
 
 
+class Tally:
+    """Counts a ledger line by line."""
+
+    def __init__(self) -> None:
+        self._rows: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+        self._supervised: Counter[str] = Counter()
+        self._reasons: Counter[tuple[str, str]] = Counter()
+        self._changes: Counter[str] = Counter()
+        self._origins: Counter[str] = Counter()
+        self._raw = self._kept = self._longest = self._over = 0
+
+    def add(self, entry: Entry) -> None:
+        """Counts a line."""
+        if entry.origin in ("raw", "generated"):
+            self._raw += 1
+            self._kept += entry.fate == "kept"
+            self._over += entry.reason.startswith("too long") or entry.changes.startswith(("truncated", "split into"))
+        if entry.fate != "kept":
+            self._reasons[entry.fate, reason_class(entry.reason)] += 1
+            return
+        if entry.origin != "raw":
+            self._origins[entry.origin] += 1
+        if entry.changes:
+            self._changes.update(reason_class(change) for change in entry.changes.split("; "))
+        if entry.tokens:
+            self._rows[entry.split] += 1
+        self._tokens[entry.split] += entry.tokens
+        self._supervised[entry.split] += entry.supervised
+        self._longest = max(self._longest, entry.tokens)
+
+    def summary(self) -> Summary:
+        """The numbers so far."""
+        reasons = [(fate, reason, count) for (fate, reason), count in self._reasons.most_common()]
+        return Summary(
+            rows_in=self._raw,
+            kept=self._kept,
+            rows=dict(self._rows),
+            reasons=reasons,
+            changes=self._changes.most_common(),
+            tokens=dict(self._tokens),
+            supervised=dict(self._supervised),
+            longest=self._longest,
+            over_length=self._over,
+            origins=dict(self._origins),
+        )
+
+
 def summarise(path: Path) -> Summary:
     """Counts a ledger, streamed."""
-    rows: Counter[str] = Counter()
-    tokens: Counter[str] = Counter()
-    supervised: Counter[str] = Counter()
-    reasons: Counter[tuple[str, str]] = Counter()
-    changes: Counter[str] = Counter()
-    origins: Counter[str] = Counter()
-    raw = kept = longest = over = 0
+    tally = Tally()
     for entry in read_ledger(path):
-        if entry.origin in ("raw", "generated"):
-            raw += 1
-            kept += entry.fate == "kept"
-            over += entry.reason.startswith("too long") or entry.changes.startswith(("truncated", "split into"))
-        if entry.fate != "kept":
-            reasons[entry.fate, reason_class(entry.reason)] += 1
-            continue
-        if entry.origin != "raw":
-            origins[entry.origin] += 1
-        if entry.changes:
-            changes.update(reason_class(change) for change in entry.changes.split("; "))
-        if entry.tokens:
-            rows[entry.split] += 1
-        tokens[entry.split] += entry.tokens
-        supervised[entry.split] += entry.supervised
-        longest = max(longest, entry.tokens)
-    listed = [(fate, reason, count) for (fate, reason), count in reasons.most_common()]
-    by_split = (dict(rows), listed, changes.most_common(), dict(tokens), dict(supervised))
-    return Summary(raw, kept, *by_split, longest, over, dict(origins))
+        tally.add(entry)
+    return tally.summary()
 
 
 def reason_class(reason: str) -> str:

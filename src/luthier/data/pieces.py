@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 _PROBES = ("a", " a", "a ", "\n", "\na", " ", "利", "1")
@@ -30,8 +31,17 @@ class Pieces:
             return self._whole(texts)
         parted = [[piece for piece in self._between.split(text) if piece] for text in texts]
         different = list(dict.fromkeys(piece for pieces in parted for piece in pieces))
-        ids = dict(zip(different, self._whole(different), strict=True))
-        return [[number for piece in pieces for number in ids[piece]] for pieces in parted]
+        ids = dict(zip(different, self._pieces(different), strict=True))
+        return [list(chain.from_iterable([ids[piece] for piece in pieces])) for pieces in parted]
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Without what a call of the tokenizer makes besides the ids: offsets, masks and their containers."""
+        backend = self._tokenizer.backend_tokenizer
+        if backend.truncation is not None:
+            backend.no_truncation()
+        if backend.padding is not None:
+            backend.no_padding()
+        return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _whole(self, texts: Sequence[str]) -> list[list[int]]:
         return list(self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]) if texts else []

@@ -19,7 +19,7 @@ from luthier.data.augmenting import augment
 from luthier.data.cleaner import CLEANING, Cleaner, load_steps
 from luthier.data.decisions import Gathered, decide, gather
 from luthier.data.intake import iterate_examples, sources_of
-from luthier.data.ledger import Summary, summarise
+from luthier.data.ledger import Summary
 from luthier.data.rendering import Renderer
 from luthier.data.sources import data_files
 from luthier.data.store import Examples, Records
@@ -169,13 +169,12 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
         examples = augment(rows, decisions, config.data, (folder / EXAMPLES, folder / AUGMENTED), progress)
     renderer = Renderer.for_data(config.data, tokenizer, decisions.labels)
     say = partial(progress, "tokenising")
-    too_long = tokenise(examples, rows.files, decisions, encoder, renderer, folder, say)
+    too_long, summary = tokenise(examples, rows.files, decisions, encoder, renderer, folder, say)
     if too_long and config.data.too_long == "fail":
         raise DataError(
             f"{len(too_long)} rows are longer than data.max_length. The first:\n{_listed(too_long)}",
             hint="raise data.max_length, or set data.too_long: truncate or drop",
         )
-    summary = summarise(folder / LEDGER)
     if not summary.rows.get("train"):
         reasons = [f"{number} {fate}: {reason}" for fate, reason, number in summary.reasons]
         raise DataError(

@@ -222,11 +222,11 @@ def _neighbours(
 
 def _estimate(minhash: NDArray[np.uint32], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.float64]:
     """Similarity of pairs as their signatures tell it, in chunks to stay small."""
-    shares = [
-        (minhash[one[start : start + _CHUNK]] == minhash[two[start : start + _CHUNK]]).mean(axis=1)
+    agreeing = [
+        np.count_nonzero(minhash[one[start : start + _CHUNK]] == minhash[two[start : start + _CHUNK]], axis=1)
         for start in range(0, len(one), _CHUNK)
     ]
-    return np.concatenate([np.empty(0), *shares])
+    return np.concatenate([np.empty(0), *agreeing]) / _LENGTH
 
 
 def equal_to(signatures: Signatures, rows: NDArray[np.int64], references: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -65,14 +65,14 @@ def only_prints_contents(template: str) -> bool:
         node.attr in _NEIGHBOURS for node in tree.find_all(nodes.Getattr)
     ):
         return False
-    named: list[tuple[nodes.Node, nodes.Node]] = [(loop.target, loop.iter) for loop in tree.find_all(nodes.For)]
-    named += [(assigned.target, assigned.node) for assigned in tree.find_all(nodes.Assign)]
+    steps = [(node.iter, node.target) for node in tree.find_all(nodes.For)]
+    steps += [(node.node, node.target) for node in tree.find_all(nodes.Assign)]
     holding = {"messages"}
-    while True:
-        more = {name.name for name, node in named if isinstance(name, nodes.Name) and _holds(node, holding)}
-        if more <= holding:
+    while True:  # names that messages are given to, and names that these are given to
+        named = {to.name for what, to in steps if isinstance(to, nodes.Name) and _holds(what, holding)}
+        if named <= holding:
             return _harmless(tree, holding)
-        holding |= more
+        holding |= named
 
 
 def _holds(node: nodes.Node, holding: set[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 
 from luthier.data.decisions import Decisions
 from luthier.data.examples import Example
-from luthier.data.ledger import Entry, Fate, LedgerWriter
+from luthier.data.ledger import Entry, Fate, LedgerWriter, Summary
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.data.splits import SPLITS
@@ -38,7 +38,7 @@ def tokenise(
     renderer: Renderer,
     folder: Path,
     progress: Callable[[int, int], None],
-) -> list[str]:
+) -> tuple[list[str], Summary]:
     """Writes SPLIT.arrow and ledger.parquet into a folder, batch by batch.
 
     Args:
@@ -51,7 +51,7 @@ def tokenise(
         progress: told (rows done, rows in all).
 
     Returns:
-        The rows that were too long and not cut, as `file:line reason`.
+        The rows that were too long and not cut, as `file:line reason`, and the ledger in numbers.
     """
     too_long: list[str] = []
     with ExitStack() as stack:
@@ -63,7 +63,7 @@ def tokenise(
                 too_long.append(f"{line.file}:{line.line} {line.reason}")
             if sequence is not None:
                 writers[line.split].write(sequence)
-    return too_long
+    return too_long, ledger.tally.summary()
 
 
 Lines = list[tuple[Entry, TokenSequence | None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from luthier import registry
@@ -179,7 +180,7 @@ def find_column(row: Row, columns: Mapping[str, str], role: str, names: Sequence
         if columns[role] in row.values:
             return columns[role]
         raise UnreadableRow(f"missing column '{columns[role]}'")
-    here = {str(column).strip().casefold(): column for column in row.values}
+    here = _by_plain_name(tuple(row.values))
     for name in names:
         if name in here:
             return here[name]
@@ -200,6 +201,12 @@ def find_optional(row: Row, columns: Mapping[str, str], role: str, names: Sequen
         return {}
 
 
+@lru_cache(maxsize=64)
+def _by_plain_name(columns: tuple[str, ...]) -> dict[str, str]:
+    """Columns by their names without case and spaces around; the rows of a file mostly have the same ones."""
+    return {str(column).strip().casefold(): column for column in columns}
+
+
 def text_in(value: Any, what: str, *, empty: bool = False) -> str:
     """Checks that a value is text; `empty` allows "" and null.
 
@@ -212,10 +219,11 @@ def text_in(value: Any, what: str, *, empty: bool = False) -> str:
         raise UnreadableRow(f"{what} is empty")
     if not isinstance(value, str):
         raise UnreadableRow(f"{what} is {describe(value)}, expected text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UnreadableRow(f"{what} has bytes that are no text") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise UnreadableRow(f"{what} has bytes that are no text") from None
     return value
 
 
