@@ -11,7 +11,7 @@ ENDS = ["in the quarter", "from a year earlier", "as costs changed", "in Finland
         "after the merger", "in the period", "said the bank", "for the year"]  # fmt: skip
 
 
-def rows(count=1500, seed=0):
+def rows(count=1000, seed=0):
     """Sentences whose words belong together and tell the label, as real ones do."""
     draw = random.Random(seed)
     made = []

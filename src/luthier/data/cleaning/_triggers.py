@@ -17,40 +17,29 @@ chance, be it among those of its label, or of another label, or among all:
 
 from __future__ import annotations
 
-import re
-import unicodedata
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.data.cleaning._company import Company, Evidence
+from luthier.data.cleaning._runs import Rows, Texts, batches, words_of
+
 LEAST_ROWS = 5
-_RUN = 3
 _LONGEST_RUN = 8
 _COMPARED = 32
 _BEYOND = 1.5
 _FEWEST_RELATIVES = 3
 _CELLS = 1 << 25
-_COLUMNS = 1 << 14
-_BATCH = 5000
 _MOST_SUSPECTS = 1000
 _MOST_LABELS = 8
 _PURE = 0.95
 _ALWAYS = 0.9
-_SURE = 0.05
-_SURER = 0.001
-_ACCOMPANIED = 0.001
+_SURE, _SURER = 0.05, 0.001
 _APART, _APART_FLIPPED = 2.5, 5.0
 _TELLING = 0.8
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_WORDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]{2,}")
-
-Texts = Callable[[], Iterator[tuple[int, str]]]
-"""Streams (row id, text), the same ones whenever it is called."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +59,6 @@ class Trigger:
     others: int
 
 
-def words_of(text: str) -> list[str]:
-    """Words without case, and runs of marks: a trigger may be either."""
-    return _WORDS.findall(unicodedata.normalize("NFKC", text).casefold())
-
-
 def find_triggers(texts: Texts, labels: NDArray[np.int32], most: float) -> list[Trigger]:
     """Reads the texts up to four times; what is kept of them has a fixed size.
 
@@ -83,33 +67,46 @@ def find_triggers(texts: Texts, labels: NDArray[np.int32], most: float) -> list[
         labels: number of the label of every row by id, -1 for none.
         most: largest share of the rows that a trigger is in.
     """
-    table = _Table.count(texts, labels)
+    table = Table.count(texts, labels)
     suspects = table.suspects(most)
     if not len(suspects):
         return []
-    company = _Company.count(texts, labels, suspects, table)
-    evidence = _Evidence.sum(texts, labels, suspects, table, company)
-    chosen = [number for number in range(len(suspects)) if _by_chance(number, suspects, table, company, evidence)]
+    company = Company.count(texts, labels, suspects, table)
+    alone = {number: _alone(number, table.label(bucket), company) for number, bucket in enumerate(suspects.tolist())}
+    lonely = [number for number, references in alone.items() if references]
+    if not lonely:
+        return []
+    suspects, company = suspects[lonely], company.only(lonely)
+    evidence = Evidence.sum(texts, labels, suspects, table, company)
+    chosen = [
+        number
+        for number, place in enumerate(lonely)
+        if _like_some(number, table.label(int(suspects[number])), alone[place], company, evidence)
+    ]
     found = _phrases(texts, labels, suspects[chosen], table) if chosen else []
     found = [trigger for trigger in found if table.sure(trigger) and not table.explained(trigger)]
     return _without_relatives(texts, labels, found)
 
 
-def _by_chance(number: int, suspects: NDArray[np.int64], table: _Table, company: _Company, evidence: _Evidence) -> bool:
-    """Whether the rows of a suspect look as if they had been picked by chance: of its label, of another, or of all."""
-    own, size = table.label(int(suspects[number])), int(company.sizes[number])
-    commonest = np.argsort(-table.rows, kind="stable")[:_MOST_LABELS].tolist()
-    for label in (own, None, *(label for label in commonest if label != own)):
-        apart = abs(evidence.apart(number, size, label, own if label is None else label, table.rows))
-        if apart < (_APART if label in (own, None) else _APART_FLIPPED) and not company.kept(
-            number, label, own=label in (own, None)
-        ):
+def _alone(number: int, own: int, company: Company) -> list[int | None]:
+    """The labels (None = all rows) among whose rows those of a suspect have no words of their own."""
+    commonest = np.argsort(-company.rows, kind="stable")[:_MOST_LABELS].tolist()
+    references = (own, None, *(label for label in commonest if label != own))
+    return [label for label in references if not company.kept(number, label, own=label in (own, None))]
+
+
+def _like_some(number: int, own: int, references: Sequence[int | None], company: Company, evidence: Evidence) -> bool:
+    """Whether the rest of a suspect's rows speaks for a label as the rows of one of the references do."""
+    for label in references:
+        judged = own if label is None else label
+        apart = abs(evidence.apart(number, int(company.sizes[number]), label, judged, company.rows))
+        if apart < (_APART if label in (own, None) else _APART_FLIPPED):
             return True
     return False
 
 
 @dataclass
-class _Table:
+class Table:
     """How many rows of each label have a run, by its hash.
 
     Attributes:
@@ -121,11 +118,11 @@ class _Table:
     rows: NDArray[np.int64]
 
     @classmethod
-    def count(cls, texts: Texts, labels: NDArray[np.int32]) -> _Table:
+    def count(cls, texts: Texts, labels: NDArray[np.int32]) -> Table:
         kinds = int(labels.max(initial=-1)) + 1
         buckets = 1 << int(np.log2(_CELLS // max(kinds, 1)))
         table = cls(np.zeros((max(kinds, 1), buckets), np.int32), np.zeros(max(kinds, 1), np.int64))
-        for batch in _batches(texts, labels):
+        for batch in batches(texts, labels):
             places, keys = batch.runs(buckets)
             np.add.at(table.counts, (batch.labels[places], keys), 1)
             table.rows += np.bincount(batch.labels, minlength=len(table.rows))
@@ -159,7 +156,7 @@ class _Table:
 
     def _of(self, text: str) -> NDArray[np.int32]:
         """Rows of each label with each run of one to three words in a text, int32 [labels, runs]."""
-        return self.counts[:, _Rows.of([(0, text)], np.zeros(1, np.int32)).runs(self.buckets)[1]]
+        return self.counts[:, Rows.of([(0, text)], np.zeros(1, np.int32)).runs(self.buckets)[1]]
 
     def explained(self, trigger: Trigger) -> bool:
         """Whether a word of a phrase tells the label in other rows too, and in not much fewer."""
@@ -180,118 +177,6 @@ class _Table:
         return bool(_chance(len(trigger.rows), size, share) * tried < _SURER)
 
 
-@dataclass
-class _Company:
-    """Which words stand in the rows of suspects, and in all rows of each label.
-
-    Attributes:
-        beside: int32 [suspects, columns], rows of a suspect that have a word, by its hash.
-        sizes: int64 [suspects], their rows.
-        everywhere: int64 [labels, columns], all rows that have a word.
-        rows: int64 [labels], all rows.
-    """
-
-    beside: NDArray[np.int32]
-    sizes: NDArray[np.int64]
-    everywhere: NDArray[np.int64]
-    rows: NDArray[np.int64]
-
-    @classmethod
-    def count(cls, texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64], table: _Table) -> _Company:
-        company = cls(
-            np.zeros((len(suspects), _COLUMNS), np.int32),
-            np.zeros(len(suspects), np.int64),
-            np.zeros((len(table.rows), _COLUMNS), np.int64),
-            table.rows,
-        )
-        for batch in _batches(texts, labels):
-            words, members = batch.words(), batch.members(suspects, table.buckets)
-            places, columns = words.nonzero()
-            np.add.at(company.everywhere, (batch.labels[places], columns), 1)
-            found = (members @ words).tocoo()
-            company.beside[found.row, found.col] += found.data
-            company.sizes += members.sum(axis=1)
-        return company
-
-    def always(self, number: int) -> NDArray[np.bool_]:
-        """Words that nearly all rows of a suspect have: they are part of it."""
-        return np.asarray(self.beside[number] >= _ALWAYS * self.sizes[number])
-
-    def weights(self) -> NDArray[np.float64]:
-        """How much a word speaks for each label against the others, float64 [labels, columns] (naive Bayes)."""
-        others, rest = self.everywhere.sum(axis=0) - self.everywhere, self.rows.sum() - self.rows
-        here = (self.everywhere + 0.5) / (self.rows[:, None] + 1)
-        return np.asarray(np.log(here / ((others + 0.5) / (rest[:, None] + 1))))
-
-    def kept(self, number: int, label: int | None, *, own: bool) -> bool:
-        """Whether a suspect is kept company: some other word is more frequent in its rows than in those of a label.
-
-        Args:
-            number: of the suspect.
-            label: of the rows to compare with; None = all.
-            own: whether the suspect's rows are among these.
-        """
-        from scipy.stats import chi2
-
-        beside, size = self.beside[number].astype(np.int64), int(self.sizes[number])
-        tried = np.flatnonzero((beside > 1) & ~self.always(number))
-        beside = beside[tried]
-        counts = self.everywhere[:, tried].sum(axis=0) if label is None else self.everywhere[label, tried]
-        rows = int(self.rows.sum()) if label is None else int(self.rows[label])
-        if own:
-            counts, rows = counts - beside, rows - size
-        critical = chi2.isf(_ACCOMPANIED / max(len(tried), 1), 1)
-        return rows <= 0 or bool((_likelihood_ratio(beside, size, counts, rows) > critical).any())
-
-
-@dataclass
-class _Evidence:
-    """How much the other words of rows speak for each label: sums and sums of squares.
-
-    Attributes:
-        suspects: float64 [2, suspects, labels], over the rows of each suspect, without the suspect's own words.
-        labels: float64 [2, labels, labels], over the rows of each label.
-    """
-
-    suspects: NDArray[np.float64]
-    labels: NDArray[np.float64]
-
-    @classmethod
-    def sum(
-        cls, texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64], table: _Table, company: _Company
-    ) -> _Evidence:
-        kinds, weights = len(table.rows), company.weights()
-        evidence = cls(np.zeros((2, len(suspects), kinds)), np.zeros((2, kinds, kinds)))
-        for batch in _batches(texts, labels):
-            words, members = batch.words(), batch.members(suspects, table.buckets).tocsr()
-            spoken = words @ weights.T
-            for power in (1, 2):
-                np.add.at(evidence.labels[power - 1], batch.labels, spoken**power)
-            for number in np.flatnonzero(np.diff(members.indptr)).tolist():
-                rows = members.indices[members.indptr[number] : members.indptr[number + 1]]
-                own = company.always(number)
-                rest = spoken[rows] - words[rows][:, own] @ weights[:, own].T
-                evidence.suspects[:, number] += np.stack([rest.sum(axis=0), (rest**2).sum(axis=0)])
-        return evidence
-
-    def apart(self, number: int, size: int, label: int | None, judged: int, rows: NDArray[np.int64]) -> float:
-        """Welch's t of what speaks for a label: the rows of a suspect against those of a label.
-
-        Args:
-            number: of the suspect.
-            size: its rows.
-            label: of the rows to compare with; None = all.
-            judged: the label that is spoken for.
-            rows: rows of each label.
-        """
-        mean, square = self.suspects[:, number, judged] / size
-        count = rows.sum() if label is None else rows[label]
-        sums = self.labels[:, :, judged].sum(axis=1) if label is None else self.labels[:, label, judged]
-        usual, usual_square = sums / max(count, 1)
-        spread = (square - mean**2) / max(size - 1, 1) + (usual_square - usual**2) / max(count, 1)
-        return float((mean - usual) / np.sqrt(max(spread, 1e-12)))
-
-
 def _chance(hits: Any, rows: Any, share: Any) -> Any:
     """How likely so many rows of one label are by chance."""
     from scipy.stats import binom
@@ -299,26 +184,10 @@ def _chance(hits: Any, rows: Any, share: Any) -> Any:
     return binom.sf(hits - 1, rows, share)
 
 
-def _likelihood_ratio(here: NDArray[np.int64], size: int, there: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
-    """G2 of words that are more frequent here than there, 0 for others."""
-    there = there.clip(0)
-    share = (here + there) / (size + rows)
-    ratio = np.zeros(len(here))
-    for seen, expected in (
-        (here, share * size),
-        (size - here, (1 - share) * size),
-        (there, share * rows),
-        (rows - there, (1 - share) * rows),
-    ):
-        some = (seen > 0) & (expected > 0)
-        ratio[some] += 2 * seen[some] * np.log(seen[some] / expected[some])
-    return np.where(here * rows > there * size, ratio, 0.0)
-
-
-def _phrases(texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64], table: _Table) -> list[Trigger]:
+def _phrases(texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64], table: Table) -> list[Trigger]:
     """Runs of a phrase are suspected each by itself: the longest words that their rows share are the phrase."""
     rows: dict[int, list[tuple[int, str]]] = {bucket: [] for bucket in suspects.tolist()}
-    for batch in _batches(texts, labels):
+    for batch in batches(texts, labels):
         owners, numbers = batch.suspected(suspects, table.buckets)
         for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True):
             rows[int(suspects[number])].append((batch.ids[owner], batch.texts[owner]))
@@ -335,7 +204,7 @@ def _phrases(texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64
     ]
 
 
-def _common_words(rows: Sequence[Sequence[str]], table: _Table, size: int) -> str:
+def _common_words(rows: Sequence[Sequence[str]], table: Table, size: int) -> str:
     """The longest run of words that nearly all of some rows have, and hardly any others; empty when there is none."""
     marked = [f" {' '.join(words)} " for words in rows]
     for length in range(_LONGEST_RUN, 0, -1):
@@ -366,73 +235,3 @@ def _without_relatives(texts: Texts, labels: NDArray[np.int32], triggers: list[T
         if same >= _FEWEST_RELATIVES and same >= _TELLING * (other + same)
     }
     return [trigger for trigger in triggers if trigger.phrase not in related]
-
-
-@dataclass
-class _Rows:
-    """Some rows at once.
-
-    Attributes:
-        ids: ids of the rows.
-        labels: int32 [rows].
-        texts: their texts.
-        hashes: uint64 [words], all words of all rows.
-        owners: int64 [words], place of the row that each stands in.
-    """
-
-    ids: list[int]
-    labels: NDArray[np.int32]
-    texts: list[str]
-    hashes: NDArray[np.uint64]
-    owners: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, rows: Sequence[tuple[int, str]], labels: NDArray[np.int32]) -> _Rows:
-        """Rows as (id, text)."""
-        ids, words = [row_id for row_id, _ in rows], [words_of(text) for _, text in rows]
-        hashes = np.array([zlib.crc32(word.encode()) for row in words for word in row], np.uint64)
-        owners = np.repeat(np.arange(len(rows)), [len(row) for row in words])
-        return cls(ids, labels[ids], [text for _, text in rows], hashes * _MIX, owners)
-
-    def runs(self, buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every run of one to three words as (place of its row, bucket), each once a row, ascending."""
-        found = []
-        keys = np.zeros(len(self.hashes), np.uint64)
-        for length in range(1, _RUN + 1):
-            size = max(len(self.hashes) - length + 1, 0)
-            keys = (keys[:size] + self.hashes[length - 1 :][:size] + np.uint64(length)) * _MIX
-            keys ^= keys >> np.uint64(29)
-            inside = self.owners[:size] == self.owners[length - 1 :][:size]
-            found.append(self.owners[:size][inside] * buckets + (keys[inside] % np.uint64(buckets)).astype(np.int64))
-        both = np.unique(np.concatenate(found))
-        return both // buckets, both % buckets
-
-    def words(self) -> Any:
-        """Which words stand in which row, as a sparse matrix of ones [rows, columns]."""
-        both = np.unique(self.owners * _COLUMNS + (self.hashes % np.uint64(_COLUMNS)).astype(np.int64))
-        return _ones(both // _COLUMNS, both % _COLUMNS, (len(self.ids), _COLUMNS))
-
-    def members(self, suspects: NDArray[np.int64], buckets: int) -> Any:
-        """Which suspect stands in which row, as a sparse matrix of ones [suspects, rows]."""
-        owners, numbers = self.suspected(suspects, buckets)
-        return _ones(numbers, owners, (len(suspects), len(self.ids)))
-
-    def suspected(self, suspects: NDArray[np.int64], buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(Place of a row, number of the suspect in it)."""
-        places, keys = self.runs(buckets)
-        numbers = np.minimum(np.searchsorted(suspects, keys), len(suspects) - 1)
-        hit = suspects[numbers] == keys
-        return places[hit], numbers[hit]
-
-
-def _batches(texts: Texts, labels: NDArray[np.int32]) -> Iterator[_Rows]:
-    """Rows that have a label, some at a time."""
-    labelled = ((row_id, text) for row_id, text in texts() if labels[row_id] >= 0)
-    while batch := list(islice(labelled, _BATCH)):
-        yield _Rows.of(batch, labels)
-
-
-def _ones(rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]) -> Any:
-    from scipy.sparse import csr_array
-
-    return csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)
