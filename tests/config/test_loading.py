@@ -119,7 +119,7 @@ def test_one_wrong_key_or_value(yaml, place, message):
         (
             "{train: [{format: auto}]}",
             "2:16",
-            "data.train[0].path: this key is required: A file, a folder",
+            "data.train[0].path: this key is required: A file or a folder",
         ),
         ("{train: []}", "2:8", "data.train: got [], expected at least 1 item"),
         ("{train: a, clean: [dedup]}", "2:26", "data.clean[0]: there is no 'dedup'; did you mean 'deduplicate'?"),
