@@ -57,6 +57,8 @@ class Message:
     @property
     def text(self) -> str:
         """What is said, and below it the calls, one JSON object a line."""
+        if not self.calls:
+            return self.content
         calls = ({"name": call["name"], "arguments": call["arguments"]} for call in self.calls)
         return "\n".join(filter(None, (self.content, *(json.dumps(call, ensure_ascii=False) for call in calls))))
 

@@ -96,11 +96,11 @@ def iterate_examples(
     row_id = 0
     places: Counter[str] = Counter()
     for role, source in sources_of(config.data):
-        opened = OpenSource.open(source, say)
+        opened, place = OpenSource.open(source, say), places[role]
         for row in opened.rows():
             generated = isinstance(row, Row) and row.values.get(ORIGIN_COLUMN) == "generated"
             for taken in _take(row_id, role, row, opened.format, cleaner, config.data):
-                yield replace(taken, source=places[role], generated=generated)
+                yield replace(taken, source=place, generated=generated) if place or generated else taken
                 row_id += 1
         places[role] += 1
 

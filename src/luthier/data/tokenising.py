@@ -86,8 +86,10 @@ def _rows(
         encoded = _encode(batch, first, decisions, encoder, renderer)
         for row_id, row in enumerate(batch, start=first):
             entry = _entry(row_id, row, files[row.file], SPLITS[decisions.splits[row_id]], decisions)
-            lines = _lines(entry, encoded.get(row_id), pieces)
-            yield row, [(line, sequence and replace(sequence, source=row.source)) for line, sequence in lines]
+            lines = list(_lines(entry, encoded.get(row_id), pieces))
+            if row.source:
+                lines = [(line, sequence and replace(sequence, source=row.source)) for line, sequence in lines]
+            yield row, lines
         first += len(batch)
         progress(first, total)
 
