@@ -64,7 +64,7 @@ def test_contract(name: str, example: Example, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     Path("bench.txt").write_text("A sentence that nobody has ever said about anything before\n")
     if name in NEEDED:
-        pytest.importorskip(NEEDED[name])
+        pytest.importorskip(NEEDED[name], reason=f"{name} needs an extra that is not installed")
     kind = registry.load("cleaning", name)
     options = kind.Options(**REQUIRED.get(name, {}))
     assert options.name == name

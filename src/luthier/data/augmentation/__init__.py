@@ -65,7 +65,7 @@ class Augmentation:
 
     def variants(self, example: Example, random: Random) -> Iterator[tuple[Example, str]]:
         """New examples of one, each with what is different in it; none when it does not lend itself to it."""
-        raise NotImplementedError
+        return iter(())
 
     def chosen(self, rows: Sequence[tuple[int, Example]]) -> Iterator[tuple[int, Example, Random]]:
         """The rows that new ones are made of, each with its own source of chance."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,12 +115,12 @@ class CleaningStep:
         return {}
 
 
-class TextRepair(CleaningStep):
+class TextRepair(CleaningStep, ABC):
     """A step that changes texts one by one."""
 
+    @abstractmethod
     def changes(self) -> Sequence[tuple[str, Change]]:
         """(What the ledger says, how a text is changed), in order."""
-        raise NotImplementedError
 
     def repair(self, example: Example, row: Row) -> tuple[Example, str | None]:
         """Changes every text.
