@@ -32,8 +32,8 @@ def main(names: list[str]) -> int:
         plan, result = call("plan", run), call("train", run)
         record[run.name] = entry = summarise(plan, result)
         RECORD.write_text(json.dumps(record, indent=2) + "\n")
+        PAGE.write_text(page(record), encoding="utf-8")
         failed += missed(run, entry)
-    PAGE.write_text(page(record), encoding="utf-8")
     print("\n".join(failed) or "every bar was reached")
     return bool(failed)
 
@@ -43,7 +43,8 @@ def missed(run: Run, entry: dict[str, Any]) -> list[str]:
     tuned = entry["tuned"]
     found = [f"{run.name}: {m} {tuned[m]['value']:.3f} < {b}" for m, b in run.bars.items() if tuned[m]["value"] < b]
     for metric, bar in run.above.items():
-        level = entry["baselines"][bar][metric]["value"] if isinstance(bar, str) else bar
+        beside = {"base": entry["base"], **entry["baselines"]}
+        level = beside[bar][metric]["value"] if isinstance(bar, str) else bar
         if tuned[metric]["low"] <= level:
             found.append(f"{run.name}: the lower end of {metric}, {tuned[metric]['low']:.3f}, is not above {bar}")
     return found

@@ -1,14 +1,15 @@
-"""SEntFiN's headlines as rows for three tasks: entities, several labels, and a number.
+"""SEntFiN's headlines as rows for four tasks: entities, several labels, a number, and one label.
 
     python benchmarks/sentfin.py [--out FOLDER]
 
-Every headline of the set names entities, each with its sentiment. Written are, with a run for each on MiniLM:
+Every headline of the set names entities, each with its sentiment. Written are, the first three with a run on MiniLM:
 
     entities.jsonl   words, and the tags of the entities in them, typed by their sentiment
     several.jsonl    the headline, and the sentiments of all its entities
     mean.jsonl       the headline, and the mean of these: 1 for positive, -1 for negative
+    single.jsonl     the headline, and the sentiment of its only entity
 
-Headlines in which an entity cannot be found are left out of the first file.
+Headlines in which an entity cannot be found are left out of the first file, those with several out of the last one.
 """
 
 from __future__ import annotations
@@ -74,11 +75,13 @@ def tagged(title: str, entities: Mapping[str, str]) -> dict[str, list[str]] | No
 
 def rows(title: str, entities: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
     """What a headline becomes in each file."""
-    mean = sum(VALUES[sentiment] for sentiment in entities.values()) / len(entities)
+    sentiments = list(entities.values())
+    mean = sum(VALUES[sentiment] for sentiment in sentiments) / len(sentiments)
     return {
         "entities": tagged(title, entities),
-        "several": {"text": title, "labels": sorted(set(entities.values()))},
+        "several": {"text": title, "labels": sorted(set(sentiments))},
         "mean": {"text": title, "score": round(mean, 4)},
+        "single": {"text": title, "label": sentiments[0]} if len(sentiments) == 1 else None,
     }
 
 
@@ -89,12 +92,14 @@ def main() -> None:
     folder: Path = parser.parse_args().out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     made = [rows(title, entities) for title, entities in headlines(DATA / "sentfin" / "SEntFiN.csv") if entities]
-    for name, task in TASKS.items():
+    for name in made[0]:
         kept = [row[name] for row in made if row[name] is not None]
         path = folder / f"{name}.jsonl"
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
-        (folder / f"{name}.yaml").write_text(RUN.format(name=name, task=task, path=path), encoding="utf-8")
         print(f"{path}: {len(kept)} of {len(made)} headlines")
+        if name in TASKS:
+            run = RUN.format(name=name, task=TASKS[name], path=path)
+            (folder / f"{name}.yaml").write_text(run, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,15 +8,19 @@ Floating-point operations of a training step, counted as the work that the loss 
     12 * a * p   for every layer: attention, a = heads * head size wide, over p pairs of positions that see each other:
                  n * (n + 1) / 2 in a causal row of n tokens, n * n in a row of an encoder
 
-Sharing a prefix saves some of this, so the share of the matrix rate that a contestant reaches may pass 100 %.
+Sharing a prefix saves some of this, so the share of the matrix rate that a contestant reaches may pass 100 %. What is
+left when every common beginning of a micro-batch is computed once sets the ceiling: nobody who computes each product
+at the machine's rate, and does nothing else, is faster.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -76,14 +80,34 @@ def _weights(file: Path) -> dict[str, list[int]]:
     return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
 
 
-def operations(shape: Shape, lengths: Sequence[int], supervised: int) -> float:
-    """Floating-point operations of training on rows of these lengths once; see the formula above."""
-    pairs = sum(n * (n + 1) / 2 if shape.causal else n * n for n in lengths)
+def operations(shape: Shape, tokens: int, pairs: float, supervised: int) -> float:
+    """Floating-point operations of training once on so many tokens that see so many others; see the formula above."""
     return (
-        sum(lengths) * (4 * shape.frozen + 6 * shape.lora)
+        tokens * (4 * shape.frozen + 6 * shape.lora)
         + 4 * supervised * shape.hidden * shape.vocabulary
         + 12 * shape.layers * shape.attention * pairs
     )
+
+
+def seen(lengths: Sequence[int], *, causal: bool) -> float:
+    """Pairs of positions that see each other in rows of these lengths."""
+    return sum(n * (n + 1) / 2 if causal else n * n for n in lengths)
+
+
+def computed_once(steps: Iterable[Sequence[Sequence[int]]]) -> tuple[int, float]:
+    """(tokens, pairs) of causal rows when what rows of a micro-batch begin with is computed once, as the fast engine
+    cuts and lays out the rows of each optimiser step.
+    """
+    from luthier.training.fast.batch import cut
+    from luthier.training.fast.layout import lay_out
+
+    tokens, pairs = 0, 0
+    for rows in steps:
+        for chosen in cut(rows, share=True):
+            positions_t = lay_out([rows[index] for index in chosen], share=True).positions_t
+            tokens += len(positions_t)
+            pairs += int((positions_t + 1).sum())
+    return tokens, pairs
 
 
 def workload_record(rows: Sequence[Record], about: Record) -> Record:
@@ -92,13 +116,17 @@ def workload_record(rows: Sequence[Record], about: Record) -> Record:
     lengths = [len(row["ids"]) for row in counted]
     supervised = sum(sum(row["supervised"]) if "supervised" in row else 1 for row in counted)
     shape = shape_of(Path(about["base"]), about["targets"], about["rank"], about["task"])
+    whole = sum(lengths), seen(lengths, causal=shape.causal)
+    steps = [[row["ids"] for row in step] for _, step in groupby(counted, key=itemgetter("step"))]
+    least = computed_once(steps) if shape.causal else whole
     return {
         "steps": about["steps"],
         "rows": len(counted),
         "tokens": sum(lengths),
         "supervised": supervised,
         "longest": max(lengths),
-        "gflop": round(operations(shape, lengths, supervised) / 1e9, 1),
+        "gflop": operations(shape, *whole, supervised) / 1e9,
+        "least_gflop": operations(shape, *least, supervised) / 1e9,
     }
 
 
@@ -144,6 +172,14 @@ def rates(workload: Record, results: Sequence[Record], matrix_rate: float) -> Re
 def _spread(values: Sequence[float]) -> float:
     """Half the distance from the slowest to the fastest repeat, as a share of their median."""
     return (max(values) - min(values)) / 2 / median(values)
+
+
+def ceiling(workload: Record, peer: Record, matrix_rate: float) -> float:
+    """How many times as fast as a peer the machine could be at most, if it did nothing but the products that are left
+    when beginnings are shared, each at `matrix_rate` GFLOP/s.
+    """
+    seconds: float = workload["rows"] / peer["rows"]
+    return seconds * matrix_rate / float(workload["least_gflop"])
 
 
 def best_peer(rates_by_name: dict[str, Record], peers: Sequence[str]) -> str | None:

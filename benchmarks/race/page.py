@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from race import search
 from race.chart import bars
 from race.contestants import ABLATED, CONTESTANTS, NOTHING
-from race.measures import Record, best_peer, rates
+from race.measures import Record, best_peer, ceiling, rates
 from race.search import refusal
 from race.workloads import ROOT, WORKLOADS, Workload
 
@@ -44,7 +44,9 @@ fastest matrix products that this processor was seen to do:
 12 a n(n+1)/2   a layer and row of n tokens: attention, a = heads x head size (n x n in an encoder)
 ```
 
-A shared beginning is computed once but counted for every row, so the share may pass 100 %.
+A shared beginning is computed once but counted for every row, so the share may pass 100 %. The *ceiling* is how many
+times as fast as the best peer this machine could be at most: if it did nothing but the operations that are left when
+beginnings are shared as the fast engine shares them, all of them at that fastest rate.
 """
 
 
@@ -89,17 +91,19 @@ def table(found: dict[str, Record], best: str | None, workload: Workload) -> lis
 def overview(raw: Record) -> list[str]:
     """One line a workload: the ratios that count, and their aims."""
     lines = [
-        "| | workload | best peer | rows/s against it | aim | memory against it | aim |",
-        "|---|---|---|---|---|---|---|",
+        "| | workload | best peer | rows/s against it | aim | ceiling | memory against it | aim |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, workload in WORKLOADS.items():
         found = summaries(raw, name) if name in raw["workloads"] else {}
         best = best_peer(found, PEERS)
         if best and "fast" in found:
             fast, peer = found["fast"], found[best]
+            most = ceiling(raw["workloads"][name], peer, max(raw["matrix_rate"].values()))
             lines.append(
                 f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{fast['rows'] / peer['rows']:.2f}x** "
-                f"| {workload.speed:g}x | **{fast['memory_mb'] / peer['memory_mb']:.2f}x** | {workload.memory:g}x |"
+                f"| {workload.speed:g}x | {most:.1f}x "
+                f"| **{fast['memory_mb'] / peer['memory_mb']:.2f}x** | {workload.memory:g}x |"
             )
     return lines
 
@@ -112,7 +116,8 @@ def section(raw: Record, name: str) -> list[str]:
         f"## {name}: {workload.title}",
         "",
         f"{held['steps']} optimiser steps, of which {held['steps'] - 1} count: {held['rows']} rows, {held['tokens']:,} "
-        f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP.",
+        f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP, "
+        f"{held['least_gflop']:,.0f} with shared beginnings.",
         "",
         *table(found, best_peer(found, PEERS), workload),
         "",

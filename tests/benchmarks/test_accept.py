@@ -39,6 +39,13 @@ def test_what_is_missed_is_named(value, low, said):
     assert all(part in line for part, line in zip(said, missed, strict=True))
 
 
+def test_a_score_may_have_to_lie_above_the_base():
+    run = accept_runs.Run("x", "demo", (), "", above={"f1_macro": "base"})
+    low, high = ({name: {"value": value} for name in accept_runs.CLASSES} for value in (0.1, 0.9))
+    assert accept.missed(run, entry(0.7, 0.65, 0.25) | {"base": low}) == []
+    assert accept.missed(run, entry(0.7, 0.65, 0.25) | {"base": high}) != []
+
+
 def test_the_page_has_the_command_the_bars_and_the_scores():
     run = next(run for run in accept_runs.RUNS if run.name == "phrasebank-prompt")
     page = accept.page({run.name: entry(0.7, 0.65, 0.25)})

@@ -5,11 +5,14 @@ import pytest
 from race.measures import (
     Shape,
     best_peer,
+    ceiling,
+    computed_once,
     counted_seconds,
     merged,
     operations,
     rates,
     same_loss,
+    seen,
     shape_of,
     workload_record,
 )
@@ -20,14 +23,25 @@ def test_operations_are_the_formula_by_hand() -> None:
     linear = 5 * (4 * 100 + 6 * 10)
     output = 4 * 3 * 4 * 50
     attention = 12 * 2 * 8 * (3 * 4 / 2 + 2 * 3 / 2)
-    assert operations(shape, [3, 2], 3) == linear + output + attention
+    assert operations(shape, 5, seen([3, 2], causal=True), 3) == linear + output + attention
 
 
 def test_an_encoder_sees_every_pair() -> None:
-    causal = Shape(0, 0, 1, 0, attention=1, layers=1, causal=True)
-    encoder = Shape(0, 0, 1, 0, attention=1, layers=1, causal=False)
-    assert operations(causal, [4], 0) == 12 * 10
-    assert operations(encoder, [4], 0) == 12 * 16
+    assert seen([4], causal=True) == 10
+    assert seen([4], causal=False) == 16
+
+
+def test_a_common_beginning_is_computed_once_a_step() -> None:
+    beginning = list(range(8))
+    step = [[*beginning, 30], [*beginning, 40, 50]]
+    assert computed_once([step]) == (11, 36 + 9 + 9 + 10)
+    assert computed_once([step, step]) == (22, 2 * 64)
+    assert computed_once([[step[0]], [step[1]]]) == (19, 45 + 55)
+
+
+def test_the_ceiling_is_all_that_is_left_at_the_machines_rate() -> None:
+    peer = {"rows": 2.0}  # 10 seconds for 20 rows; 500 GFLOP would take 5 seconds at 100 GFLOP/s
+    assert ceiling({"rows": 20, "least_gflop": 500.0}, peer, matrix_rate=100.0) == 2.0
 
 
 def test_counted_operations_agree_with_what_torch_counts(tiny_llama: Path) -> None:

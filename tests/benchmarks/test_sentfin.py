@@ -1,4 +1,4 @@
-"""Headlines with entities as rows for three tasks."""
+"""Headlines with entities as rows for four tasks."""
 
 import pytest
 import sentfin
@@ -28,6 +28,8 @@ def test_sentiments_as_labels_and_as_a_number():
     )
     assert found["several"]["labels"] == ["negative", "positive"]
     assert found["mean"]["score"] == pytest.approx(1 / 3, abs=1e-4)
+    assert found["single"] is None
+    assert sentfin.rows("Kone up", {"Kone": "positive"})["single"] == {"text": "Kone up", "label": "positive"}
 
 
 def test_names_may_have_apostrophes(tmp_path):

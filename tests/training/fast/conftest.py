@@ -371,7 +371,8 @@ def assert_exact(
     """`assert_exact(engine, rows, limit=1e-5)`: the engine's loss and every gradient are those of plain libraries.
 
     Both with one row at a time and padded. Where float32 itself is not as exact as the limit, the engine may be as far
-    from float64 as three times what plain libraries are.
+    from float64 as three times what plain libraries are: in the same gradient, or a tenth of that in their worst one,
+    since rounding strikes now one gradient, now another.
     """
 
     def check(engine: FastEngine, rows: Sequence[TokenSequence], limit: float = 1e-5) -> Result:
@@ -384,7 +385,9 @@ def assert_exact(
             truth = oracle(engine.parts.network, rows)
             allowed = [reference.errors(truth) for reference in references]
             errors = found.errors(truth)
-            worse = {n: (errors[n], [a[n] for a in allowed]) for n in far if errors[n] > 3 * max(a[n] for a in allowed)}
+            least = max(max(a.values()) for a in allowed) / 10
+            bars = {n: 3 * max(least, *(a[n] for a in allowed)) for n in far}
+            worse = {n: (errors[n], [a[n] for a in allowed]) for n in far if errors[n] > bars[n]}
             assert not worse, f"(error of the engine, errors of plain libraries) against float64: {worse}"
         return found
 
