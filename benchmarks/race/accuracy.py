@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from race.contestants import CONTESTANTS
-from race.processes import prepare_once, run
+from race.processes import Entry, prepare_once, together
 from race.search import settings_for
 from race.workloads import prepare
 
@@ -29,9 +29,9 @@ def race(names: Sequence[str], repeats: int) -> dict[str, Any]:
     for name in (name for name in names if name in ABLE):
         contestant = CONTESTANTS[name]
         prepare_once(contestant, prepared)
-        settings = settings_for(contestant, "A")
+        entry = Entry(contestant, settings_for(contestant, "A"))
         ask = {"every": EVERY, "target": TARGET, "rows": str(prepared.folder / "test.jsonl")}
-        results = [run(contestant, prepared, settings, STEPS, ask=ask) for _ in range(repeats)]
+        results = [together([entry], prepared, STEPS, ask=ask)[0] for _ in range(repeats)]
         found[name] = summarised(results)
         print(f"time to {TARGET} on A: {name} {found[name]}", file=sys.stderr, flush=True)
     return found

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 Record = dict[str, Any]
@@ -147,15 +147,14 @@ def counted_seconds(result: Record, tokens: int) -> float:
 
 
 def rates(workload: Record, results: Sequence[Record], matrix_rate: float) -> Record:
-    """Medians over the repeats of one contestant.
+    """Medians over the processes of one contestant.
 
     Args:
         workload: from `workload_record`.
         results: what its workers wrote, all of them well.
         matrix_rate: GFLOP/s of the machine.
     """
-    times = [counted_seconds(result, workload["tokens"]) for result in results]
-    seconds = median(times)
+    seconds = median(counted_seconds(result, workload["tokens"]) for result in results)
     return {
         "rows": workload["rows"] / seconds,
         "tokens": workload["tokens"] / seconds,
@@ -163,15 +162,35 @@ def rates(workload: Record, results: Sequence[Record], matrix_rate: float) -> Re
         "memory_mb": median(result["peak_memory_mb"] for result in results),
         "saved_after": median(result["saved_after"] for result in results),
         "share": workload["gflop"] / seconds / matrix_rate,
-        "repeats": len(results),
-        "spread": _spread([workload["rows"] / time for time in times]),
         "first_loss": results[0]["losses"][0],
     }
 
 
+def times_faster(workload: Record, pairs: Sequence[Record]) -> Record:
+    """How many times as fast as its opponent the fast engine was: `times`, and how far the steps spread around it.
+
+    Every pair took its steps in turn, so both had the same machine, however fast that was at the time.
+
+    Args:
+        workload: from `workload_record`.
+        pairs: results as {"fast": ..., "other": ...}.
+    """
+    tokens = workload["tokens"]
+    wholes = [counted_seconds(pair["other"], tokens) / counted_seconds(pair["fast"], tokens) for pair in pairs]
+    steps = [
+        other / fast
+        for pair in pairs
+        for other, fast in zip(pair["other"]["seconds"][1:], pair["fast"]["seconds"][1:], strict=True)
+    ]
+    return {"times": median(wholes), "spread": _spread(steps)}
+
+
 def _spread(values: Sequence[float]) -> float:
-    """Half the distance from the slowest to the fastest repeat, as a share of their median."""
-    return (max(values) - min(values)) / 2 / median(values)
+    """Half the distance between the quartiles, as a share of the median."""
+    if len(values) < 2:
+        return 0.0
+    low, middle, high = quantiles(values, n=4, method="inclusive")
+    return (high - low) / 2 / middle
 
 
 def ceiling(workload: Record, peer: Record, matrix_rate: float) -> float:
@@ -182,10 +201,10 @@ def ceiling(workload: Record, peer: Record, matrix_rate: float) -> float:
     return seconds * matrix_rate / float(workload["least_gflop"])
 
 
-def best_peer(rates_by_name: dict[str, Record], peers: Sequence[str]) -> str | None:
-    """The fastest of the peers that ran."""
-    ran = [name for name in peers if name in rates_by_name]
-    return max(ran, key=lambda name: rates_by_name[name]["rows"]) if ran else None
+def best_peer(found: dict[str, Record], peers: Sequence[str]) -> str | None:
+    """The peer that came nearest to the fast engine."""
+    ran = [name for name in peers if name in found]
+    return min(ran, key=lambda name: found[name]["times"]) if ran else None
 
 
 def same_loss(loss: float, reference: float, dtype: str) -> bool:
@@ -194,10 +213,10 @@ def same_loss(loss: float, reference: float, dtype: str) -> bool:
 
 
 def merged(before: Sequence[Record], new: Sequence[Record]) -> list[Record]:
-    """Earlier runs and new ones; new ones take the place of all of the same workload, contestant and ablation."""
+    """Earlier pairs and new ones; new ones take the place of all of the same workload, contestant and ablation."""
 
-    def key(run: Record) -> tuple[str, str, str]:
-        return run["workload"], run["contestant"], run.get("ablate") or ""
+    def key(pair: Record) -> tuple[str, str, str]:
+        return pair["workload"], pair["contestant"], pair["ablate"] or ""
 
-    replaced = {key(run) for run in new}
-    return sorted([run for run in before if key(run) not in replaced] + list(new), key=key)
+    replaced = {key(pair) for pair in new}
+    return sorted([pair for pair in before if key(pair) not in replaced] + list(new), key=key)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from race import search
 from race.chart import bars
 from race.contestants import ABLATED, CONTESTANTS, NOTHING
-from race.measures import Record, best_peer, ceiling, rates
+from race.measures import Record, best_peer, ceiling, rates, times_faster
 from race.search import refusal
-from race.workloads import ROOT, WORKLOADS, Workload
+from race.workloads import ROOT, WORKLOADS
 
 PAGE, CHART, RAW = (ROOT / "docs" / name for name in ("benchmarks.md", "benchmarks.svg", "bench.json"))
 PEERS = [contestant.name for contestant in CONTESTANTS.values() if contestant.is_peer]
@@ -24,11 +24,15 @@ HOW = """\
 Every contestant trains the same base with LoRA (rank 16, alpha 32, every linear layer but the head, dropout 0) by AdamW
 with a constant learning rate on the same token ids, the same supervised tokens and the same rows in every optimiser
 step (16 of them, 8 on B, 4 on C); Luthier prepared them, and wrote them out for the others. Each runs in its own
-process and its own pinned environment, in turn A B A B, with the environment variables and threads that a user has who
-sets none. Nothing is evaluated or saved between steps. The first step warms up and does not count; a figure is the
-median over the repeats. A step lasts from the end of one optimiser update to the end of the next. Memory is the peak
-resident memory of the process; *saved after* is the time from process start to the adapter on disk, for the number of
-steps shown.
+process and its own pinned environment, with the environment variables and threads that a user has who sets none.
+
+The machine is shared and is faster or slower by a half for minutes, so every peer meets the fast engine in a pair: both
+are loaded, one after the other, and then take their steps in turn, A B A B; whoever is not on turn sleeps. The ratio is
+that of their times over the same steps, with half the distance between the quartiles of its steps behind it. Nothing is
+evaluated or saved between steps; the first step warms up and does not count. A step lasts from the end of one
+optimiser update to the end of the next. Memory is the peak resident memory of the process; *saved after* is the time
+from process start to the adapter on disk, without the waiting, for the number of steps shown. Absolute figures of
+different rows were measured at different times: compare the ratios.
 
 Peers run with the best of their own settings, found by `race.search`: number type, padding-free batches where they have
 them, micro-batch, attention, length grouping (the rows of a step are laid side by side by length for all of them). A
@@ -51,39 +55,44 @@ beginnings are shared as the fast engine shares them, all of them at that fastes
 
 
 def summaries(raw: Record, workload: str, *, ablation: bool = False) -> dict[str, Record]:
-    """Medians by contestant, or by technique switched off; those that failed are left out."""
-    rate = max(raw["matrix_rate"].values())
+    """Medians by contestant, or by technique switched off, each with how the fast engine did against it; pairs in which
+    somebody failed are left out.
+    """
+    held, rate = raw["workloads"][workload], max(raw["matrix_rate"].values())
     grouped: dict[str, list[Record]] = {}
-    for run in raw["runs"]:
-        if run["workload"] == workload and "failed" not in run:
-            if not ablation and not run.get("ablate"):
-                grouped.setdefault(run["contestant"], []).append(run)
-            elif ablation and run.get("ablate"):
-                grouped.setdefault(run["ablate"], []).append(run)
-    return {name: rates(raw["workloads"][workload], runs, rate) for name, runs in grouped.items()}
+    for pair in raw["pairs"]:
+        ran = "failed" not in pair["fast"] and "failed" not in pair["other"]
+        if pair["workload"] == workload and bool(pair["ablate"]) == ablation and ran:
+            grouped.setdefault(pair["ablate"] or pair["contestant"], []).append(pair)
+    found = {
+        name: rates(held, [pair["other"] for pair in pairs], rate) | times_faster(held, pairs)
+        for name, pairs in grouped.items()
+    }
+    if grouped and not ablation:
+        found["fast"] = rates(held, [pair["fast"] for pairs in grouped.values() for pair in pairs], rate)
+    return found
 
 
-def table(found: dict[str, Record], best: str | None, workload: Workload) -> list[str]:
-    """Contestants with their rates, the ratio to the best peer last."""
+def table(raw: Record, name: str) -> list[str]:
+    """Contestants on a workload with their rates, how much faster the fast engine was than each of them last."""
+    found, workload = summaries(raw, name), WORKLOADS[name]
     lines = [
-        "| | rows/s | tokens/s | supervised/s | peak memory | saved after | of matrix rate | against best peer |",
+        "| | rows/s | tokens/s | supervised/s | peak memory | saved after | of matrix rate | fast engine beside it |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in (name for name in CONTESTANTS if name in found):
-        one = found[name]
-        ratio = f"{one['rows'] / found[best]['rows']:.2f}x" if best else "–"
+    for contestant in (contestant for contestant in CONTESTANTS if contestant in found):
+        one = found[contestant]
+        times = f"{one['times']:.2f}x ±{one['spread']:.0%}" if "times" in one else ""
         lines.append(
-            f"| {CONTESTANTS[name].title} | {one['rows']:.2f} ±{one['spread']:.0%} | {one['tokens']:,.0f} "
-            f"| {one['supervised']:,.1f} | {one['memory_mb']:,.0f} MB | {one['saved_after']:.0f} s "
-            f"| {one['share']:.0%} | {ratio} |"
+            f"| {CONTESTANTS[contestant].title} | {one['rows']:.2f} | {one['tokens']:,.0f} | {one['supervised']:,.1f} "
+            f"| {one['memory_mb']:,.0f} MB | {one['saved_after']:.0f} s | {one['share']:.0%} | {times} |"
         )
-    if best and "fast" in found:
-        fast, peer = found["fast"], found[best]
+    if best := best_peer(found, PEERS):
+        memory = found["fast"]["memory_mb"] / found[best]["memory_mb"]
         lines += [
             "",
-            f"Best peer: {CONTESTANTS[best].title}. Rows/s {fast['rows'] / peer['rows']:.2f}x (aim: at least "
-            f"{workload.speed:g}x), memory {fast['memory_mb'] / peer['memory_mb']:.2f}x (aim: at most "
-            f"{workload.memory:g}x).",
+            f"Best peer: {CONTESTANTS[best].title}. Rows/s {found[best]['times']:.2f}x (aim: at least "
+            f"{workload.speed:g}x), memory {memory:.2f}x (aim: at most {workload.memory:g}x).",
         ]
     return lines
 
@@ -96,12 +105,11 @@ def overview(raw: Record) -> list[str]:
     ]
     for name, workload in WORKLOADS.items():
         found = summaries(raw, name) if name in raw["workloads"] else {}
-        best = best_peer(found, PEERS)
-        if best and "fast" in found:
+        if best := best_peer(found, PEERS):
             fast, peer = found["fast"], found[best]
             most = ceiling(raw["workloads"][name], peer, max(raw["matrix_rate"].values()))
             lines.append(
-                f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{fast['rows'] / peer['rows']:.2f}x** "
+                f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{peer['times']:.2f}x** "
                 f"| {workload.speed:g}x | {most:.1f}x "
                 f"| **{fast['memory_mb'] / peer['memory_mb']:.2f}x** | {workload.memory:g}x |"
             )
@@ -111,7 +119,7 @@ def overview(raw: Record) -> list[str]:
 def section(raw: Record, name: str) -> list[str]:
     """A workload: its numbers, its table, and who did not run, and why."""
     held, workload, found = raw["workloads"][name], WORKLOADS[name], summaries(raw, name)
-    runs = [run for run in raw["runs"] if run["workload"] == name and not run.get("ablate")]
+    pairs = [pair for pair in raw["pairs"] if pair["workload"] == name and not pair["ablate"]]
     lines = [
         f"## {name}: {workload.title}",
         "",
@@ -119,31 +127,37 @@ def section(raw: Record, name: str) -> list[str]:
         f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP, "
         f"{held['least_gflop']:,.0f} with shared beginnings.",
         "",
-        *table(found, best_peer(found, PEERS), workload),
+        *table(raw, name),
         "",
     ]
     lines += [
-        f"- {CONTESTANTS[peer].title}: {settings_text(runs, peer)}; first loss {found[peer]['first_loss']:.5f}"
+        f"- {CONTESTANTS[peer].title}: {settings_text(pairs, peer)}; first loss {found[peer]['first_loss']:.5f}"
         for peer in CONTESTANTS
         if peer in found
     ]
     lines += [f"- {c.title}: not run, it {c.cannot[name]}" for c in CONTESTANTS.values() if name in c.cannot]
     refused = {c.title: refusal(name, c.name) for c in CONTESTANTS.values()}
     lines += [f"- {title}: not run, {reason}" for title, reason in refused.items() if reason]
-    failed = {run["contestant"]: run["failed"].splitlines()[-1] for run in runs if "failed" in run}
+    failed = {
+        contestant: result["failed"].splitlines()[-1]
+        for pair in pairs
+        for contestant, result in (("fast", pair["fast"]), (pair["contestant"], pair["other"]))
+        if "failed" in result
+    }
     lines += [f"- {CONTESTANTS[peer].title}: failed, {reason}" for peer, reason in failed.items()]
     return [*lines, ""]
 
 
-def settings_text(runs: Sequence[Record], name: str) -> str:
-    """The settings of a contestant's runs, in words."""
-    run = next(run for run in runs if run["contestant"] == name and "failed" not in run)
-    settings = {key: value for key, value in run["settings"].items() if key != "engine"}
-    if not settings:
-        return f"its defaults ({run.get('dtype', 'float32')})"
-    padding_free, grouped = settings.get("padding_free"), settings.get("grouped")
+def settings_text(pairs: Sequence[Record], name: str) -> str:
+    """The settings of a contestant, in words."""
+    if CONTESTANTS[name].environment is None:
+        key = "fast" if name == "fast" else "other"
+        dtypes = (pair[key].get("dtype") for pair in pairs if name in ("fast", pair["contestant"]))
+        return f"its defaults ({next(filter(None, dtypes))})"
+    settings = next(pair["settings"] for pair in pairs if pair["contestant"] == name)
     words = [settings["dtype"], settings["attention"], f"micro-batch {settings['micro_batch']}"]
-    return ", ".join(words + ["padding-free"] * bool(padding_free) + ["grouped by length"] * bool(grouped))
+    words += ["padding-free"] * bool(settings["padding_free"]) + ["grouped by length"] * bool(settings["grouped"])
+    return ", ".join(words)
 
 
 def ablation(raw: Record) -> list[str]:
@@ -153,10 +167,10 @@ def ablation(raw: Record) -> list[str]:
         found = summaries(raw, name, ablation=True)
         if len(found) < 2 or NOTHING not in found:
             continue
-        whole = found[NOTHING]
-        lines += [f"### {name}", "", "| switched off | rows/s | of the whole | peak memory |", "|---|---|---|---|"]
+        lines += [f"### {name}", "", "| switched off | rows/s | whole engine beside it | peak memory |"]
+        lines += ["|---|---|---|---|"]
         lines += [
-            f"| {technique} | {one['rows']:.2f} ±{one['spread']:.0%} | {one['rows'] / whole['rows']:.2f}x "
+            f"| {technique} | {one['rows']:.2f} | {one['times']:.2f}x ±{one['spread']:.0%} "
             f"| {one['memory_mb']:,.0f} MB |"
             for technique, one in sorted(found.items(), key=lambda item: item[0] != NOTHING)
         ]
@@ -216,7 +230,8 @@ def write(raw: Record) -> None:
         found = summaries(raw, name)
         best = best_peer(found, PEERS)
         if best:
-            ratios = {key: found[key]["rows"] / found[best]["rows"] for key in CONTESTANTS if key in found}
+            times = {key: found[key].get("times", 1.0) for key in CONTESTANTS if key in found}
+            ratios = {key: times[best] / value for key, value in times.items()}
             groups.append((f"{name}  {WORKLOADS[name].title}", ratios, WORKLOADS[name].speed))
     CHART.write_text(bars(groups, {c.name: c.title for c in CONTESTANTS.values()}), encoding="utf-8")
 

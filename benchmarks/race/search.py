@@ -20,7 +20,7 @@ from typing import Any
 
 from race.contestants import CONTESTANTS, Contestant, Settings
 from race.measures import counted_seconds, same_loss
-from race.processes import measure_machine, prepare_once, run
+from race.processes import Entry, measure_machine, prepare_once, together
 from race.workloads import HERE, WORKLOADS, Prepared, prepare
 
 BEST = HERE.parent / "best_settings.json"
@@ -106,7 +106,7 @@ class Search:
         known = next((trial for trial in self.trials if trial["settings"] == settings), None)
         if known is None:
             longest = START_UP + 2 * fastest * self.steps / (self.steps - 1) if fastest else FIRST
-            result = run(self.contestant, self.prepared, settings, self.steps, longest=longest)
+            (result,) = together([Entry(self.contestant, settings)], self.prepared, self.steps, longest=longest)
             known = {"settings": settings, "steps": self.steps, **self._verdict(result, settings)}
             self.trials.append(known)
             BEST.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
@@ -154,7 +154,8 @@ def reference_loss(prepared: Prepared, record: dict[str, Any]) -> None:
     if prepared.name not in record["reference"]:
         reference = CONTESTANTS["reference"]
         about = prepared.about | {"overrides": [*prepared.about["overrides"], "model.dtype=float32"]}
-        result = run(reference, Prepared(prepared.name, prepared.folder, about), reference.settings, 1)
+        entry = Entry(reference, reference.settings)
+        (result,) = together([entry], Prepared(prepared.name, prepared.folder, about), 1)
         if "failed" in result:
             raise SystemExit(f"the reference engine fails on {prepared.name}:\n{result['failed']}")
         record["reference"][prepared.name] = result["losses"][0]

@@ -39,8 +39,7 @@ class Workload:
         title: what it stands for, in a line.
         config: the Luthier configuration.
         source: writes or finds the training rows and returns their path or paths, as YAML.
-        steps: optimiser steps of a process; the first one warms up and does not count.
-        repeats: processes of each contestant.
+        steps: optimiser steps of a process, taken in turn; the first one warms up and does not count.
         speed: least rows/s, as a multiple of the best peer's.
         memory: most peak memory, as a multiple of that peer's.
         batch: rows of an optimiser step.
@@ -51,7 +50,6 @@ class Workload:
     config: Path
     source: Callable[[], str]
     steps: int
-    repeats: int
     speed: float
     memory: float
     batch: int = 16
@@ -131,28 +129,28 @@ CONFIGS = HERE / "workloads"
 WORKLOADS = {
     "A": Workload(
         "phrasebank under the chat template: short rows, a long shared prompt, a label to learn",
-        RECIPES / "finance_sentiment.yaml", phrasebank, steps=6, repeats=5, speed=6.0, memory=0.4,
+        RECIPES / "finance_sentiment.yaml", phrasebank, steps=6, speed=6.0, memory=0.4,
     ),
     "B": Workload(
         "PubMedQA: long context, an answer of one word",
-        CONFIGS / "pubmedqa.yaml", pubmedqa, steps=3, repeats=3, speed=2.2, memory=0.6, batch=8,
+        CONFIGS / "pubmedqa.yaml", pubmedqa, steps=4, speed=2.2, memory=0.6, batch=8,
     ),
     "C": Workload(
         "uniform rows of 512 tokens, all learned: nothing to share or to skip",
-        CONFIGS / "running_text.yaml", running_text, steps=3, repeats=5, speed=1.7, memory=0.7, batch=4,
+        CONFIGS / "running_text.yaml", running_text, steps=6, speed=1.7, memory=0.7, batch=4,
     ),
     "D": Workload(
         "chat with very uneven lengths, English and Chinese",
-        CONFIGS / "alpaca.yaml", alpaca, steps=5, repeats=5, speed=2.3, memory=0.6,
+        CONFIGS / "alpaca.yaml", alpaca, steps=6, speed=2.3, memory=0.6,
     ),
     "E": Workload(
         "MiniLM with a classification head on the phrasebank",
-        RECIPES / "finance_sentiment_encoder.yaml", phrasebank, steps=40, repeats=3, speed=1.7, memory=1.0,
+        RECIPES / "finance_sentiment_encoder.yaml", phrasebank, steps=40, speed=1.7, memory=1.0,
         model=minilm,
     ),
     "F": Workload(
         "Gemma 3 270M, a base model with a large vocabulary, on A's rows with an inline template",
-        CONFIGS / "gemma.yaml", phrasebank, steps=4, repeats=3, speed=8.0, memory=0.4, model=gemma,
+        CONFIGS / "gemma.yaml", phrasebank, steps=4, speed=8.0, memory=0.4, model=gemma,
     ),
 }  # fmt: skip
 

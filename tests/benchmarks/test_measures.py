@@ -14,6 +14,7 @@ from race.measures import (
     same_loss,
     seen,
     shape_of,
+    times_faster,
     workload_record,
 )
 
@@ -82,11 +83,19 @@ def test_rates_are_medians() -> None:
     found = rates(held, results, matrix_rate=50.0)
     assert (found["rows"], found["tokens"], found["supervised"]) == (8.0, 160.0, 16.0)
     assert (found["memory_mb"], found["saved_after"], found["share"]) == (200.0, 14.0, 0.5)
-    assert found["spread"] == pytest.approx((16.0 - 0.8) / 2 / 8.0, rel=0.01)
+
+
+def test_pairs_are_compared_over_the_same_minutes() -> None:
+    held = {"rows": 32, "tokens": 640}
+    quick = {"fast": {"seconds": [9.0, 1.0, 1.0, 1.0]}, "other": {"seconds": [9.0, 2.0, 2.0, 2.0]}}
+    slow = {"fast": {"seconds": [9.0, 4.0, 4.0, 4.0]}, "other": {"seconds": [9.0, 8.0, 8.0, 12.0]}}
+    assert times_faster(held, [quick]) == {"times": 2.0, "spread": 0.0}
+    assert times_faster(held, [quick, slow])["times"] == pytest.approx((2.0 + 28 / 12) / 2)
+    assert times_faster(held, [slow])["spread"] == pytest.approx((2.5 - 2.0) / 2 / 2.0)
 
 
 def test_a_peer_that_did_not_run_is_not_the_best() -> None:
-    found = {"fast": {"rows": 9.0}, "trainer": {"rows": 2.0}, "trl": {"rows": 1.0}}
+    found = {"fast": {"rows": 9.0}, "trainer": {"times": 2.0}, "trl": {"times": 4.0}}
     assert best_peer(found, ["trainer", "trl", "litgpt"]) == "trainer"
     assert best_peer(found, ["litgpt"]) is None
 
@@ -99,21 +108,21 @@ def test_a_loss_tells_whether_the_tokens_are_the_same(loss: float, dtype: str, s
     assert same_loss(loss, 2.56458, dtype) is same
 
 
-def test_new_runs_replace_earlier_ones_of_the_same_part_only() -> None:
+def test_new_pairs_replace_earlier_ones_of_the_same_part_only() -> None:
     def one(workload: str, contestant: str, ablate: str | None, at: int) -> dict[str, object]:
         return {"workload": workload, "contestant": contestant, "ablate": ablate, "at": at}
 
     before = [
-        one("A", "fast", None, 1),
+        one("A", "torchtune", None, 1),
         one("A", "fast", "head", 1),
         one("A", "trl", None, 1),
         one("C", "fast", None, 1),
     ]
-    after = merged(before, [one("A", "fast", None, 2), one("A", "fast", None, 3)])
+    after = merged(before, [one("A", "torchtune", None, 2), one("A", "torchtune", None, 3)])
     assert sorted((run["workload"], run["contestant"], run["ablate"] or "", run["at"]) for run in after) == [
-        ("A", "fast", "", 2),
-        ("A", "fast", "", 3),
         ("A", "fast", "head", 1),
+        ("A", "torchtune", "", 2),
+        ("A", "torchtune", "", 3),
         ("A", "trl", "", 1),
         ("C", "fast", "", 1),
     ]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from race import page, run, search
+from race.contestants import NOTHING
+from race.processes import Entry
 from race.workloads import Prepared
 
 SECONDS = {"fast": 1.0, "reference": 4.0, "trainer": 5.0, "trl": 8.0, "torchtune": 6.0}
@@ -21,15 +23,15 @@ def started(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     about = {"base": str(tiny_llama), "targets": ["q_proj"], "rank": 2, "task": "causal_lm", "steps": 3}
     starts: list[tuple[str, str | None]] = []
 
-    def trained(contestant: Any, prepared: Any, settings: Any, steps: int, ablate: str | None = None) -> dict[str, Any]:
-        starts.append((contestant.name, ablate))
-        if contestant.name not in SECONDS:
+    def trained(entry: Entry) -> dict[str, Any]:
+        starts.append((entry.contestant.name, entry.ablate))
+        if entry.contestant.name not in SECONDS:
             return {"failed": "Traceback\nMemoryError: too little"}
-        slower = SECONDS[contestant.name] * (2 if ablate else 1)
+        slower = SECONDS[entry.contestant.name] * (2 if entry.ablate not in (None, NOTHING) else 1)
         times = {"seconds": [9.0, slower, slower], "saved_after": 10 + 2 * slower}
-        return times | {"peak_memory_mb": 100.0 * slower, "losses": [2.5, 2.0, 1.5]}
+        return times | {"peak_memory_mb": 100.0 * slower, "losses": [2.5, 2.0, 1.5], "dtype": "float32"}
 
-    monkeypatch.setattr(run, "run", trained)
+    monkeypatch.setattr(run, "together", lambda entries, *_: [trained(entry) for entry in entries])
     monkeypatch.setattr(run, "prepare_once", lambda *_: None)
     monkeypatch.setattr(run, "prepare", lambda name, *_: Prepared(name, tmp_path, about))
     machine = {"name": "a processor", "cores": 2, "memory_gb": 8.0}
@@ -50,11 +52,11 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return called
 
 
-def test_contestants_take_turns_and_a_failed_one_is_not_asked_again(
+def test_everybody_meets_the_fast_engine_and_a_failed_one_is_not_asked_again(
     started: list[tuple[str, str | None]], call: Callable[..., None]
 ) -> None:
-    call("--workloads", "A", "--contestants", "fast,litgpt,trainer", "--repeats", "2")
-    assert [name for name, _ in started] == ["fast", "litgpt", "trainer", "fast", "trainer"]
+    call("--workloads", "A", "--contestants", "litgpt,trainer", "--repeats", "2")
+    assert [name for name, _ in started] == ["fast", "litgpt", "fast", "trainer", "fast", "trainer"]
 
 
 def test_the_page_has_ratios_and_reasons(
@@ -67,29 +69,32 @@ def test_the_page_has_ratios_and_reasons(
     assert "LitGPT: failed, MemoryError: too little" in text
     assert "torchtune's LoRA builder: not run, it has no builder for Gemma 3" in text
     assert "| Luthier, fast engine | 16.00" in text
+    assert "transformers Trainer with PEFT: float32, sdpa, micro-batch 4; first loss 2.50000" in text
+    assert "Luthier, fast engine: its defaults (float32)" in text
     assert (tmp_path / "benchmarks.svg").read_text().count(">5.00x<") == 2
 
 
 def test_a_part_that_runs_again_takes_its_place(
     started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
 ) -> None:
-    call("--workloads", "A", "--contestants", "fast,trainer", "--repeats", "3")
+    call("--workloads", "A", "--contestants", "trainer,torchtune", "--repeats", "3")
     call("--workloads", "A", "--contestants", "trl", "--repeats", "2")
-    call("--workloads", "A", "--contestants", "fast", "--repeats", "1")
-    runs = json.loads((tmp_path / "bench.json").read_text())["runs"]
-    assert [run["contestant"] for run in runs] == ["fast", *["trainer"] * 3, *["trl"] * 2]
+    call("--workloads", "A", "--contestants", "torchtune", "--repeats", "1")
+    pairs = json.loads((tmp_path / "bench.json").read_text())["pairs"]
+    assert [pair["contestant"] for pair in pairs] == ["torchtune", *["trainer"] * 3, *["trl"] * 2]
 
 
 def test_ablation_switches_off_one_technique_at_a_time(
     started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
 ) -> None:
-    call("--workloads", "C", "--contestants", "fast", "--repeats", "2")
+    call("--workloads", "C", "--contestants", "trainer", "--repeats", "2")
     started.clear()
     call("--ablation", "--workloads", "C", "--repeats", "1")
-    assert started == [("fast", None), *[("fast", name) for name in run_techniques()]]
-    assert "| prefixes | 8.00 ±0% | 0.50x | 200 MB |" in (tmp_path / "benchmarks.md").read_text()
-    runs = json.loads((tmp_path / "bench.json").read_text())["runs"]
-    assert [run["ablate"] for run in runs].count(None) == 2  # the race itself stays as it was
+    assert started[::2] == [("fast", None)] * (1 + len(run_techniques()))
+    assert started[1::2] == [("fast", name) for name in (NOTHING, *run_techniques())]
+    assert "| prefixes | 8.00 | 2.00x ±0% | 200 MB |" in (tmp_path / "benchmarks.md").read_text()
+    pairs = json.loads((tmp_path / "bench.json").read_text())["pairs"]
+    assert [pair["ablate"] for pair in pairs].count(None) == 2  # the race itself stays as it was
 
 
 def run_techniques() -> tuple[str, ...]:
@@ -117,6 +122,6 @@ def test_a_peer_without_legal_settings_does_not_start(
 ) -> None:
     record = {"best": {}, "trials": {"A": {"trl": [{"settings": {}, "refused": "its first loss is 3.1"}]}}}
     monkeypatch.setattr(search, "load", lambda: record)
-    call("--workloads", "A", "--contestants", "fast,trl", "--repeats", "1")
-    assert [name for name, _ in started] == ["fast"]
+    call("--workloads", "A", "--contestants", "trainer,trl", "--repeats", "1")
+    assert [name for name, _ in started] == ["fast", "trainer"]
     assert "TRL SFTTrainer: not run, its first loss is 3.1" in (tmp_path / "benchmarks.md").read_text()

@@ -23,7 +23,7 @@ def workload(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     config = tmp_path / "run.yaml"
     config.write_text(f"model: {{base: '{tiny_llama}'}}\ndata: {{train: x, max_length: 128, clean: []}}\n")
-    made = Workload("tiny", config, lambda: str(tmp_path / "rows.jsonl"), steps=3, repeats=1, speed=1, memory=1)
+    made = Workload("tiny", config, lambda: str(tmp_path / "rows.jsonl"), steps=3, speed=1, memory=1)
     monkeypatch.setitem(workloads.WORKLOADS, "T", made)
     monkeypatch.setattr(workloads, "CACHE", tmp_path / "bench")
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
