@@ -1,4 +1,4 @@
-"""Writes what is made from the code: configuration.md, commands.md and schedules.svg.
+"""Writes what is made from the code: configuration.md, commands.md, schedules.svg and the pages of recipes.
 
     python docs/generate.py
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,8 +18,10 @@ from pydantic import BaseModel
 
 from luthier import registry
 from luthier.cli import frame
-from luthier.config import RunConfig
+from luthier.config import RunConfig, load_config
 from luthier.config.writing import to_yaml
+from luthier.languages import Language, speaking, tell
+from luthier.recipes import Recipe, recipe, recipes
 from luthier.training.schedules import FollowsScores
 
 FOLDER = Path(__file__).parent
@@ -286,8 +289,58 @@ def _factors(name: str, options: dict[str, Any]) -> Iterator[float]:
         yield schedule.factor(step, DRAWN_STEPS)
 
 
-PAGES = {"configuration.md": configuration, "commands.md": commands, "schedules.svg": schedules}
+FOLDERS: dict[Language, str] = {"en": "", "zh": "zh/"}
+"""Where the pages of a language are."""
+
+LIST = re.compile(r"(?<=<!-- recipes -->\n).*(?=<!-- end -->)", re.DOTALL)
+"""What is written into the page of all recipes; the rest of it is written by hand."""
+
+
+def all_recipes(language: Language) -> str:
+    """The page of all recipes, with a new list of them."""
+    page = (FOLDER / FOLDERS[language] / "recipes.md").read_text(encoding="utf-8")
+    with speaking(language):
+        heads = [tell("recipe"), tell("task"), tell("method"), tell("what it does")]
+        rows = [f"| {' | '.join(heads)} |", "|---|---|---|---|", *map(_recipe_row, recipes())]
+    return LIST.sub(lambda _: "\n".join(["", *rows, "", ""]), page)
+
+
+def _recipe_row(ready: Recipe) -> str:
+    config = load_config(ready.path)
+    link = f"[`{ready.name}`](recipes/{ready.name}.md)"
+    return f"| {link} | `{config.task.name}` | `{config.method.name}` | {ready.summary} |"
+
+
+def one_recipe(name: str, language: Language) -> str:
+    """The page of a recipe: what it does, how it is run, and its YAML."""
+    ready, reference = recipe(name), "../" * FOLDERS[language].count("/") + "../"
+    with speaking(language):
+        links = [
+            f"[{tell('All recipes')}](../recipes.md)",
+            f"[{tell('All keys')}]({reference}configuration.md)",
+            f"[{tell('Tasks')}]({reference}tasks.md)",
+            f"[{tell('Methods')}]({reference}methods.md)",
+        ]
+        use = [f"luthier recipes {name} > run.yaml", "luthier plan run.yaml", "luthier train run.yaml"]
+        lines = [f"# {name}", "", ready.description, "", "```sh", *use, "```", ""]
+        lines += [f"## {tell('The whole recipe')}", "", "```yaml", *ready.settings.splitlines(), "```", ""]
+        lines += [" · ".join(links), ""]
+    return "\n".join(lines)
+
+
+def recipe_pages() -> dict[str, Callable[[], str]]:
+    """The pages of recipes in all languages."""
+    pages: dict[str, Callable[[], str]] = {}
+    for language, folder in FOLDERS.items():
+        pages[f"{folder}recipes.md"] = partial(all_recipes, language)
+        for each in recipes():
+            pages[f"{folder}recipes/{each.name}.md"] = partial(one_recipe, each.name, language)
+    return pages
+
+
+PAGES = {"configuration.md": configuration, "commands.md": commands, "schedules.svg": schedules} | recipe_pages()
 
 if __name__ == "__main__":
     for name, make in PAGES.items():
+        (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (FOLDER / name).write_text(make(), encoding="utf-8")

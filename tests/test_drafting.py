@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from luthier import drafting
 from luthier.config import parse_config
 from luthier.drafting import draft
 from luthier.errors import ConfigError, DataError
+from luthier.languages import speaking
 
 WORDS = "profit sales market share quarter growth loss bank price order new old plan unit cost".split()  # noqa: SIM905
 
@@ -63,6 +65,21 @@ def test_chinese_text_is_asked_in_chinese(write):
     assert made.config.data.train[0].encoding == "gb18030"
     assert made.config.data.labels == ["并购", "财报"]
     assert made.config.data.instruction == "这段文字属于哪一类？请从以下选项中选择：{labels}。"
+
+
+def test_everything_is_said_in_chinese(write):
+    rows = labelled(50, ["good"]) + labelled(5, ["bad"], seed=2) + labelled(1, ["rare"], seed=3)
+    path = write("a.jsonl", [*rows, "{}"])
+    english = draft(path)
+    with speaking("zh"):
+        made = draft(path)
+    assert made.config == english.config.model_copy(update={"language": "zh"})
+    assert parse_config(made.yaml) == made.config
+    comments = re.findall(r"^ *# (.*)$", made.yaml, re.MULTILINE)
+    assert len(comments) > 60
+    for line in [*made.summary, *made.remarks, *comments]:
+        assert re.search("[\u4e00-\u9fff，。、（）]", line), line
+    assert all(len(line) < 130 for line in made.yaml.splitlines())
 
 
 def test_an_encoder_needs_no_instruction(write):

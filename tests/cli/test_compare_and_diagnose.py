@@ -65,6 +65,18 @@ def test_diagnose(copies, capsys):
         assert words in shown
 
 
+def test_finished_runs_are_shown_in_chinese(copies, tmp_path, capsys):
+    report = copies[0] / "report.html"
+    assert run(["report", str(copies[0]), "--lang", "zh"]) == 0
+    assert '<html lang="zh">' in report.read_text(encoding="utf-8")
+    assert run(["report", str(copies[0])]) == 0
+    assert '<html lang="en">' in report.read_text(encoding="utf-8")
+    page = tmp_path / "page.html"
+    assert run(["compare", *map(str, copies), "--html", str(page), "--lang", "zh"]) == 0
+    assert "差值是配对的" in capsys.readouterr().out
+    assert "2 个运行的对比" in page.read_text(encoding="utf-8")
+
+
 def test_import_config(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.yml").write_text(

@@ -83,6 +83,21 @@ def test_train_for_people(settings, shown):
     assert [words for words in expected if words not in text] == []
 
 
+def test_train_for_people_who_read_chinese(settings, shown):
+    text = shown("train", settings(**QUICK), "--set", "language=zh")
+    expected = (
+        "准确率",
+        "基座（未微调）",
+        "最常见标签",
+        "参与学习的 token",
+        "用浏览器打开",
+        "接下来可以",
+        "luthier chat",
+    )
+    assert [words for words in expected if words not in text] == []
+    assert "Base, untuned" not in text
+
+
 def test_train_for_machines(settings, document, tmp_path):
     found = document("train", settings(**QUICK), "--set", "training.seed=3")
     assert found["run"].startswith(str(tmp_path / "runs" / "tiny"))

@@ -18,6 +18,8 @@ from luthier.recipes import recipes
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+TRANSLATED = [ROOT / "README.zh.md", *sorted((ROOT / "docs" / "zh").rglob("*.md"))]
+"""Their code is that of the English pages, which `test_chinese.py` compares."""
 WRITTEN_BY_RUNS = {"results.md"}
 """Pages that `make accept` writes: linked, whether they are there yet or not."""
 
@@ -122,7 +124,11 @@ def test_cheap_commands_run(arguments, workshop, capsys):
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, *OTHERS, *TRANSLATED, *sorted((ROOT / "docs" / "recipes").glob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_links_lead_somewhere(page):
     for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if "://" in link:
@@ -148,10 +154,14 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "commands.md", "schedules.svg"])
-def test_generated_pages_are_what_the_code_says(name):
-    made = generator().PAGES[name]()
-    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made, "run: python docs/generate.py"
+def test_generated_pages_are_what_the_code_says():
+    for name, make in generator().PAGES.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == make(), f"{name}: run python docs/generate.py"
+
+
+def test_every_recipe_has_a_page_and_no_page_lacks_one():
+    pages = {page.stem for page in (ROOT / "docs" / "recipes").glob("*.md")}
+    assert pages == {recipe.name for recipe in recipes()}
 
 
 def test_the_pages_name_everything_there_is():
@@ -165,7 +175,7 @@ def test_the_pages_name_everything_there_is():
     assert [name for name in frame.COMMANDS if f"| `{name}" not in readme] == []
     assert [family for family in TABLE if not re.search(rf"\b{re.escape(family)}[,.]", models)] == []
     assert [name for name in named_templates() if f"`{name}`" not in rendering] == []
-    assert [recipe.name for recipe in recipes() if f"| `{recipe.name}` |" not in page] == []
+    assert [recipe.name for recipe in recipes() if f"| [`{recipe.name}`](" not in page] == []
     plugins = [*registry.names("optimizer"), *registry.names("schedule")]
     assert [name for name in plugins if f"| `{name}` |" not in training] == []
     assert [name for name in registry.names("tracker") if f"| `{name}` |" not in tracking] == []
@@ -180,4 +190,5 @@ def test_the_picture_shows_every_room():
 
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert [page.name for page in PAGES[1:] if f" {page.name}\n" not in navigation] == []
+    names = [page.name for page in PAGES[1:]] + [f"zh/{page.name}" for page in (ROOT / "docs" / "zh").glob("*.md")]
+    assert [name for name in names if f" {name}\n" not in navigation] == []

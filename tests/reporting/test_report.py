@@ -8,7 +8,7 @@ import pytest
 from luthier.evaluation.comparison import compare
 from luthier.evaluation.results import Answers, assemble, write_predictions
 from luthier.evaluation.sections import compare_sections
-from luthier.reporting.report import write_report
+from luthier.reporting.report import render_report, write_report
 from luthier.runs import Run
 from luthier.runs.files import write_json
 from luthier.tasks import Prediction
@@ -80,6 +80,32 @@ def test_a_complete_run_shows_everything(full_run):
     assert page.tags.count("svg") == 3
 
 
+def test_a_report_in_chinese_is_built_like_the_english_one(full_run):
+    full_run.events.write("step", 227, loss=50.0, learning_rate=1e-4)
+    english, chinese = page_of(full_run), Page(render_report(full_run, "zh"))
+    assert chinese.tags == english.tags
+    assert chinese.ids == english.ids
+    assert chinese.headings == ["得分", "诊断", "训练", "类别", "回答", "数据", "配置", "环境"]
+    for text in (
+        "微调有效：准确率 0.9",
+        "损失不稳定",
+        "最严重的是第 227 步的 50",
+        "读入 2\u202f000 行",
+        "学习率",
+        "微调后改对",
+    ):
+        assert text in chinese.words
+    numbers = re.compile(r"\d+\.\d{3}")
+    assert sorted(numbers.findall(chinese.words)) == sorted(numbers.findall(english.words))
+
+
+def test_the_language_is_that_of_the_configuration_unless_another_is_asked_for(full_run):
+    config = full_run.config_file.read_text(encoding="utf-8")
+    full_run.config_file.write_text(f"{config}language: zh\n", encoding="utf-8")
+    assert '<html lang="zh">' in render_report(full_run)
+    assert '<html lang="en">' in render_report(full_run, "en")
+
+
 def test_how_often_rows_were_seen(empty_run):
     empty_run.update_record(mix=[{"name": "a & b", "rows": 1200, "repeats": 2.5, "epochs": 7.5}])
     page = page_of(empty_run)
@@ -93,6 +119,7 @@ def test_what_is_wrong_has_a_section(full_run):
     assert page.headings[:3] == ["Scores", "Diagnosis", "Training"]
     assert "the worst is 50 at step 227" in page.words
     assert "training.learning_rate: 0.0002" in page.words
+    assert "<code>luthier inspect</code>" in full_run.report.read_text(encoding="utf-8")
 
 
 def test_it_needs_nothing_from_outside_and_no_script(full_run):

@@ -7,6 +7,7 @@ import pytest
 from luthier.errors import ConfigError
 from luthier.evaluation.comparison import compare
 from luthier.evaluation.results import primary
+from luthier.languages import speaking
 from luthier.reporting.claims import claims
 from luthier.reporting.comparison_table import Comparison, cells, markdown, page
 from luthier.reporting.side_by_side import method_text, read_runs
@@ -112,6 +113,16 @@ def test_markdown_and_page_have_the_same_cells(finished):
     assert found.runs[0].method in html
     assert "What people say" in html
     assert found.to_dict()["runs"][1]["difference"]["p"] <= 1
+
+
+def test_the_same_in_chinese(pair):
+    with speaking("zh"):
+        found = Comparison.of(pair)
+        text, html = markdown(found), page(found)
+    assert text.startswith("| 运行 | 方法 | 得分 |")
+    assert "秩为 16 的 LoRA 达到全量微调的 97%" in text
+    assert "常见说法" in html
+    assert "What people say" not in html
 
 
 def test_the_deciding_comparison_is_read(finished):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luthier.cli.output import Json, Overrides, emit, table
+from luthier.cli.output import Json, Lang, Overrides, emit, table
 from luthier.errors import ConfigError
+from luthier.languages import speaking, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,7 @@ def command(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write Markdown.")] = None,
     overrides: Overrides = None,
+    lang: Lang = "en",
     as_json: Json = False,
 ) -> None:
     """Compare runs: quality, trained share, artefact size, time, memory, latency."""
@@ -51,29 +53,30 @@ def command(
             runs = list(pipeline.train_methods(targets[0], methods, overrides or [], quiet=as_json, progress=progress))
     elif overrides:
         raise ConfigError("--set changes a configuration, and runs are finished", hint="--methods trains one")
-    with progress_bar(enabled=not as_json) as progress:
-        found = pipeline.compare(runs, latency=latency, progress=progress)
-    for file, render in ((html, comparison_table.page), (markdown, comparison_table.markdown)):
-        if file is not None:
-            write_text(file, render(found))
-    emit(found.to_dict(), lambda console: show(found, console), as_json=as_json)
+    with speaking(lang):
+        with progress_bar(enabled=not as_json) as progress:
+            found = pipeline.compare(runs, latency=latency, progress=progress)
+        for file, render in ((html, comparison_table.page), (markdown, comparison_table.markdown)):
+            if file is not None:
+                write_text(file, render(found))
+        emit(found.to_dict(), lambda console: show(found, console), as_json=as_json)
 
 
 def show(comparison: Comparison, console: Console) -> None:
     """The table, the claims and the notes."""
     from rich.text import Text
 
-    from luthier.reporting.comparison_table import ANSWERS, HEADINGS, LEGEND, cells
+    from luthier.reporting.comparison_table import ANSWERS, LEGEND, cells, headings
 
-    runs = table(*HEADINGS)
+    runs = table(*(">" * right + name for name, right in headings()))
     for run in comparison.runs:
         runs.add_row(*(Text.assemble(value, "\n", (below, "dim")) for value, below in cells(run)))
     console.print(runs)
-    console.print(LEGEND, style="dim", soft_wrap=True)
+    console.print(tell(LEGEND), style="dim", soft_wrap=True)
     if comparison.claims:
-        said = table("claim", "measured", "holds", "runs")
+        said = table(tell("claim"), tell("measured"), tell("holds"), tell("runs"))
         for claim in comparison.claims:
-            said.add_row(claim.statement, claim.measured, ANSWERS[claim.holds], claim.about)
+            said.add_row(claim.statement, claim.measured, tell(ANSWERS[claim.holds]), claim.about)
         console.print(said)
     for note in comparison.notes:
         console.print(note, soft_wrap=True)

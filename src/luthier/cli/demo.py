@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from luthier.cli.output import Json, Overrides, emit
+from luthier.languages import speaking
 
 
 def command(overrides: Overrides = None, as_json: Json = False) -> None:
@@ -14,4 +15,5 @@ def command(overrides: Overrides = None, as_json: Json = False) -> None:
     config = pipeline.demo(overrides or [])
     with progress_bar(enabled=not as_json) as progress, TrainingDisplay(enabled=not as_json) as display:
         run = pipeline.train(config, listeners=[display], progress=progress)
-    emit(result(run), lambda console: show(run, console), as_json=as_json)
+    with speaking(config.language):
+        emit(result(run), lambda console: show(run, console), as_json=as_json)

@@ -8,6 +8,7 @@ import typer
 
 from luthier.cli.output import Json, RunFolder, emit, table
 from luthier.errors import ConfigError
+from luthier.languages import speaking, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +47,8 @@ def command(
     with progress_bar(enabled=not as_json) as progress:
         metrics = pipeline.evaluate(opened, split=split, progress=progress)
         pipeline.report(opened)
-    emit(metrics, lambda console: show_scores(opened, console), as_json=as_json)
+    with speaking(opened.config.language):
+        emit(metrics, lambda console: show_scores(opened, console), as_json=as_json)
 
 
 def show_harness(found: Scores, console: Console) -> None:
@@ -76,4 +78,4 @@ def show_scores(run: Any, console: Console) -> None:
         console.print(scores)
     console.print(verdict(metrics), style="bold")
     if speed := describe_speed(run.record):
-        console.print(f"answers: {speed}", style="dim")
+        console.print(tell("answers: {speed}", speed=speed), style="dim")

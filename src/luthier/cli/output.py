@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luthier.languages import Language
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -25,6 +27,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=1. Repeatable."),
 ]
 """The option `--set`, for every command that takes a configuration."""
+
+Lang = Annotated[Language, typer.Option("--lang", help="What you are told it in.")]
+"""The option `--lang`, for commands that speak other languages too."""
 
 RunFolder = Annotated[
     str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from luthier.cli.output import Json, Overrides, emit
+from luthier.languages import speaking, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,8 @@ def command(
 
     with progress_bar(enabled=not as_json) as progress, TrainingDisplay(enabled=not as_json) as display:
         run = pipeline.train(config, overrides or [], resume=resume, listeners=[display], progress=progress)
-    emit(result(run), lambda console: show(run, console), as_json=as_json)
+    with speaking(run.config.language):
+        emit(result(run), lambda console: show(run, console), as_json=as_json)
 
 
 def result(run: Any) -> dict[str, Any]:
@@ -51,11 +53,12 @@ def show(run: Any, console: Console) -> None:
     show_scores(run, console)
     here = Path.cwd()
     folder = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
-    console.print(f"\nadapter   {folder / 'adapter'}   (plain `peft` loads it)")
-    console.print(f"scores    {folder / 'evaluation' / 'metrics.json'}")
-    console.print(f"ledger    {folder / 'ledger.parquet'}   (every row and its fate)")
-    console.print(f"report    {folder / 'report.html'}   (open it in a browser)")
-    console.print("\ntry next:")
+    console.print()
+    console.print(tell("adapter   {path}   (plain `peft` loads it)", path=folder / "adapter"))
+    console.print(tell("scores    {path}", path=folder / "evaluation" / "metrics.json"))
+    console.print(tell("ledger    {path}   (every row and its fate)", path=folder / "ledger.parquet"))
+    console.print(tell("report    {path}   (open it in a browser)", path=folder / "report.html"))
+    console.print(f"\n{tell('try next:')}")
     console.print(f"  luthier chat {folder} --base", style="bold")
-    console.print(f'  luthier predict {folder} "your own text"', style="bold")
+    console.print(f'  luthier predict {folder} "{tell("your own text")}"', style="bold")
     console.print(f"  luthier export {folder} --to merged", style="bold")

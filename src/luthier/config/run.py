@@ -11,6 +11,7 @@ from luthier import registry
 from luthier.config.part import Part
 from luthier.config.plugins import plugin_field, plugin_name
 from luthier.config.split import SplitConfig
+from luthier.languages import Language
 from luthier.registry import Options
 from luthier.shares import ShareOrSteps
 
@@ -400,3 +401,6 @@ class RunConfig(Part):
         default_factory=list, description="Where the run is shown besides its folder, such as [tensorboard]."
     )
     output: str = Field("runs", description="Folder of all runs.")
+    language: Language = Field(
+        "en", description="What the report, the end of a training and the comments of this file are written in."
+    )

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from luthier.config.run import RunConfig
+from luthier.languages import speaking, tell
 
 WIDTH = 110
 
@@ -31,7 +33,7 @@ def to_yaml(
 
     Args:
         config: the configuration.
-        comments: puts each key's description above it.
+        comments: puts each key's description above it, in the configuration's language.
         header: comment lines at the top of the file.
         notes: more to say about a key, by its dotted path, such as {"data.max_length": "the longest row has 80"}.
 
@@ -39,7 +41,8 @@ def to_yaml(
         YAML that `parse_config` reads as an equal RunConfig.
     """
     lines = [f"# {line}".rstrip() for line in header]
-    lines.extend(_mapping(config, (), comments, notes or {}))
+    with speaking(config.language):
+        lines.extend(_mapping(config, (), comments, notes or {}))
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -50,7 +53,7 @@ def _mapping(model: BaseModel, parents: tuple[str, ...], comments: bool, notes: 
         if comments and not parents:
             yield ""  # an empty line before each part
         if comments and field.description and (name != "name" or not parents):
-            yield from _comment(field.description)
+            yield from _comment(tell(field.description))
         if note := notes.get(".".join(path)):
             yield from _comment(note)
         yield from _entry(name, getattr(model, name), path, comments, notes)
@@ -80,7 +83,12 @@ def _item(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {line}" for line in textwrap.wrap(text, WIDTH)]
+    return [f"# {line}" for line in textwrap.wrap(text, WIDTH * len(text) // _columns(text))]
+
+
+def _columns(text: str) -> int:
+    """How wide a text is on a terminal: Chinese characters take two columns."""
+    return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
 
 
 def _flow(value: Any) -> str:

@@ -32,12 +32,12 @@ class Truncation(Symptom):
         if len(needed) <= SHARE * case.ledger.rows_in:
             return
         covering = needed[math.ceil(COVERED * len(needed)) - 1]
-        fates = " and ".join(f"{len(rows)} were {fate}" for fate, rows in lengths.items() if rows)
+        cut, out = len(lengths["cut"]), len(lengths["left out"])
         yield Finding(
             "Many rows are too long",
             "warning",
-            f"of {case.ledger.rows_in} rows {fates} at data.max_length {case.config.data.max_length}; "
-            f"the longest has {needed[-1]} tokens",
+            f"of {case.ledger.rows_in} rows {cut} were cut and {out} were left out at data.max_length "
+            f"{case.config.data.max_length}; the longest has {needed[-1]} tokens",
             "what is cut or left out is not learned, and long rows may be of a kind of their own",
             {"data.max_length": 64 * math.ceil(covering / 64)},
             f"that covers {COVERED:.0%} of the long rows and takes more memory: ask `luthier plan`",

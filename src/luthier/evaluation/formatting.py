@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from luthier.evaluation.statistics import RESAMPLES
+from luthier.languages import tell
 from luthier.tasks import Form, names_in
 
 BASELINES = {
@@ -48,7 +49,7 @@ def signed(value: float) -> str:
 def span(score: Mapping[str, Any], sign: bool = False) -> str:
     """The interval: 0.941 to 0.987."""
     form = signed if sign else number
-    return f"{form(score['low'])} to {form(score['high'])}"
+    return tell("{low} to {high}", low=form(score["low"]), high=form(score["high"]))
 
 
 def p_value(p: float) -> str:
@@ -64,7 +65,7 @@ def share(value: float) -> str:
 def readable(text: str, answer: str, form: Form) -> str:
     """An answer as people read it: tags behind the words that have one (`Nokia/B-ORG rose`), "none" for no label."""
     if form == "labels":
-        return answer or "none"
+        return answer or tell("none")
     words, tags = text.split(" "), names_in(answer, form)
     if form != "tags" or len(words) != len(tags):
         return answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
+from luthier.languages import tell
 from luthier.tasks import Prediction, Task
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ def describe_speed(record: Mapping[str, Any]) -> str | None:
     alone = record.get("speed")
     if not alone:
         return None
-    parts = [f"first token after {alone['first_token_ms']:.0f} ms"]
+    parts = [tell("first token after {ms:.0f} ms", ms=alone["first_token_ms"])]
     if alone["tokens_per_second"]:
-        parts.append(f"then {alone['tokens_per_second']:.0f} tokens/s, one answer at a time")
+        parts.append(tell("then {tokens:.0f} tokens/s, one answer at a time", tokens=alone["tokens_per_second"]))
     together = record.get("asking", {}).get("tuned", {}).get("generate", {})
     if together.get("tokens"):
-        parts.append(f"{together['tokens'] / together['seconds']:.0f} tokens/s, {together['rows']} rows in batches")
-    return "; ".join(parts)
+        speed = together["tokens"] / together["seconds"]
+        parts.append(tell("{tokens:.0f} tokens/s, {rows} rows in batches", tokens=speed, rows=together["rows"]))
+    return tell("; ").join(parts)

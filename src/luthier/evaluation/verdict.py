@@ -8,9 +8,18 @@ from typing import Any
 from luthier.evaluation.formatting import number, p_value, share, signed, span
 from luthier.evaluation.results import primary
 from luthier.evaluation.statistics import outcome
+from luthier.languages import tell
 
 LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge")
 """Baselines that are linear models on word counts."""
+
+OPENINGS = {
+    "better": "Tuning helped: {score}, against {base} for the base, a difference of {detail}.",
+    "worse": "Tuning made it worse: {score}, against {base} for the base, a difference of {detail}.",
+    "unclear": "Tuning made no clear difference: {score}, against {base} for the base, a difference of {detail}, which "
+    "may be chance.",
+}
+"""What a difference from the base means."""
 
 
 def verdict(results: Mapping[str, Any]) -> str:
@@ -23,25 +32,32 @@ def verdict(results: Mapping[str, Any]) -> str:
     comparison = primary(results)
     metric = results["primary"].get("metric")
     if metric is None:
-        return f"Nothing could be scored: the {comparison['rows']} rows have no expected answers."
+        return tell("Nothing could be scored: the {rows} rows have no expected answers.", rows=comparison["rows"])
     sentences = [_against_base(comparison, metric), _against_linear(comparison, metric), _validity(comparison)]
     sentences.append(_forgetting(results.get("forgetting")))
-    return " ".join(sentence for sentence in sentences if sentence)
+    return tell(" ").join(sentence for sentence in sentences if sentence)
 
 
 def _against_base(comparison: Mapping[str, Any], metric: str) -> str:
     facts, tuned = comparison["metrics"][metric], comparison["tuned"][metric]
-    score = f"{facts['title']} {number(tuned['value'])} (95\u00a0% interval {span(tuned)}) on {comparison['rows']} rows"
+    score = tell(
+        "{metric} {value} (95\u00a0% interval {span}) on {rows} rows",
+        metric=tell(facts["title"]),
+        value=number(tuned["value"]),
+        span=span(tuned),
+        rows=comparison["rows"],
+    )
     if not comparison["base"] or metric not in comparison["difference"]:
-        return f"The tuned model reaches {score}; the base by itself cannot answer."
+        return tell("The tuned model reaches {score}; the base by itself cannot answer.", score=score)
     difference, base = comparison["difference"][metric], comparison["base"][metric]
-    detail = (
-        f"{signed(difference['value'])} (95\u00a0% interval {span(difference, sign=True)}, {p_value(difference['p'])})"
+    detail = tell(
+        "{difference} (95\u00a0% interval {span}, {p})",
+        difference=signed(difference["value"]),
+        span=span(difference, sign=True),
+        p=p_value(difference["p"]),
     )
     found = outcome(difference, facts["higher_is_better"])
-    opening = {"better": "Tuning helped", "worse": "Tuning made it worse", "unclear": "Tuning made no clear difference"}
-    doubt = ", which may be chance" if found == "unclear" else ""
-    return f"{opening[found]}: {score}, against {number(base['value'])} for the base, a difference of {detail}{doubt}."
+    return tell(OPENINGS[found], score=score, base=number(base["value"]), detail=detail)
 
 
 def _against_linear(comparison: Mapping[str, Any], metric: str) -> str:
@@ -51,15 +67,18 @@ def _against_linear(comparison: Mapping[str, Any], metric: str) -> str:
     margin, linear = comparison["margins"][name][metric], number(comparison["baselines"][name][metric]["value"])
     higher_is_better = comparison["metrics"][metric]["higher_is_better"]
     if outcome(margin, higher_is_better) == "better":
-        return f"It is clearly ahead of a linear model on word counts ({linear})."
+        return tell("It is clearly ahead of a linear model on word counts ({linear}).", linear=linear)
     if margin["value"] != 0 and (margin["value"] > 0) == higher_is_better:
-        return (
-            f"A linear model on word counts reaches {linear}, and the tuned model's lead of {signed(margin['value'])} "
-            "may be chance: more test rows would tell whether the language model is worth it."
+        return tell(
+            "A linear model on word counts reaches {linear}, and the tuned model's lead of {lead} "
+            "may be chance: more test rows would tell whether the language model is worth it.",
+            linear=linear,
+            lead=signed(margin["value"]),
         )
-    return (
-        f"A linear model on word counts reaches {linear}: "
-        "a score that a linear model reaches is not worth a language model."
+    return tell(
+        "A linear model on word counts reaches {linear}: "
+        "a score that a linear model reaches is not worth a language model.",
+        linear=linear,
     )
 
 
@@ -69,9 +88,11 @@ def _validity(comparison: Mapping[str, Any]) -> str:
         return ""
     count = round(invalid["value"] * comparison["rows"])
     if not count:
-        return "None of its answers is invalid."
-    verbs = "is invalid and counts" if count == 1 else "are invalid and count"
-    return f"{count} of its answers ({share(invalid['value'])}) {verbs} as wrong."
+        return tell("None of its answers is invalid.")
+    part = share(invalid["value"])
+    if count == 1:
+        return tell("1 of its answers ({share}) is invalid and counts as wrong.", share=part)
+    return tell("{count} of its answers ({share}) are invalid and count as wrong.", count=count, share=part)
 
 
 def _forgetting(general: Mapping[str, Any] | None) -> str:
@@ -80,8 +101,13 @@ def _forgetting(general: Mapping[str, Any] | None) -> str:
         return ""
     metric = "perplexity" if "perplexity" in general["tuned"] else next(iter(general["tuned"]))
     facts, difference = general["metrics"][metric], general["difference"][metric]
-    before, after = general["base"][metric]["value"], general["tuned"][metric]["value"]
-    detail = f"its {facts['title']} is {number(after)}, {number(before)} before ({p_value(difference['p'])})"
+    detail = tell(
+        "its {metric} is {after}, {before} before ({p})",
+        metric=tell(facts["title"]),
+        after=number(general["tuned"][metric]["value"]),
+        before=number(general["base"][metric]["value"]),
+        p=p_value(difference["p"]),
+    )
     if outcome(difference, facts["higher_is_better"]) == "worse":
-        return f"On general text it has forgotten something: {detail}."
-    return f"On general text it has forgotten nothing that shows: {detail}."
+        return tell("On general text it has forgotten something: {detail}.", detail=detail)
+    return tell("On general text it has forgotten nothing that shows: {detail}.", detail=detail)

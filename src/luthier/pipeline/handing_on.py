@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.config.schema import json_schema
+from luthier.languages import Language
 from luthier.pipeline.opening import open_run
 from luthier.runs import Run
 from luthier.tracking import make_tracker
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
     from luthier.importing import Imported
 
 
-def report(run: Run | str | Path) -> Path:
-    """Writes report.html from what stands in the run's folder, and returns its path."""
+def report(run: Run | str | Path, language: Language | None = None) -> Path:
+    """Writes report.html from what stands in the run's folder, and returns its path.
+
+    Args:
+        run: the run.
+        language: what it is written in; None = what the run's configuration says.
+    """
     from luthier.reporting.report import write_report
 
-    return write_report(open_run(run))
+    return write_report(open_run(run), language)
 
 
 def track(run: Run | str | Path, to: str) -> str:

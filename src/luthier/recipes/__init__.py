@@ -1,11 +1,18 @@
-"""Ready runs: the YAML files beside this one. The first comment lines of each say what it does."""
+"""Ready runs: the YAML files beside this one.
+
+The comment lines that a file begins with say what it does: a paragraph in English and, behind an empty comment line,
+the same in Chinese. The first line of each is a sentence that can stand alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import dropwhile, groupby, takewhile
 from pathlib import Path
+from typing import get_args
 
 from luthier.errors import ConfigError
+from luthier.languages import Language, spoken, tell
 from luthier.registry import suggest
 
 FOLDER = Path(__file__).parent
@@ -30,14 +37,30 @@ class Recipe:
 
     @property
     def description(self) -> str:
-        """One line: the comment lines that the file begins with, up to the first empty one."""
-        lines: list[str] = []
-        for line in self.text.splitlines():
-            comment = line.removeprefix("#").strip()
-            if not line.startswith("#") or not comment:
-                break
-            lines.append(comment)
-        return " ".join(lines)
+        """What it does, in the language that is spoken; in English where the file says nothing in that one."""
+        return tell(" ").join(self._said)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of it."""
+        return self._said[0] if self._said else ""
+
+    @property
+    def settings(self) -> str:
+        """The YAML behind these lines."""
+        return "".join(dropwhile(_is_comment, self.text.splitlines(keepends=True)))
+
+    @property
+    def _said(self) -> list[str]:
+        """The comment lines in the language that is spoken."""
+        comments = [line.removeprefix("#").strip() for line in takewhile(_is_comment, self.text.splitlines())]
+        paragraphs = [list(lines) for filled, lines in groupby(comments, bool) if filled]
+        told: dict[Language, list[str]] = dict(zip(get_args(Language), paragraphs, strict=False))
+        return told.get(spoken()) or told.get("en", [])
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def recipes() -> list[Recipe]:

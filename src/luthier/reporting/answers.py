@@ -10,6 +10,7 @@ from typing import Any
 
 from luthier.evaluation.formatting import readable
 from luthier.evaluation.text import normalise
+from luthier.languages import tell
 from luthier.reporting.curves import metric_title
 from luthier.runs.events import Event
 from luthier.tasks import Form
@@ -88,8 +89,8 @@ def answers_over_time(events: Sequence[Event]) -> Group | None:
         Sample(_short(prompt), expected, [_said_then(at.get((step, prompt))) for step in steps])
         for prompt, expected in prompts.items()
     ]
-    headings = [f"step {step}" for step in steps]
-    return Group("Answers while it ran", headings, samples, len(samples), _scores_over_time(events, steps))
+    headings = [tell("step {step}", step=step) for step in steps]
+    return Group(tell("Answers while it ran"), headings, samples, len(samples), _scores_over_time(events, steps))
 
 
 def _scores_over_time(events: Sequence[Event], steps: Sequence[int]) -> list[tuple[str, Sequence[float | None]]]:
@@ -121,16 +122,17 @@ def _by_row(predictions: Path, split: str, mode: str) -> list[dict[str, dict[str
 
 
 def _grouped(rows: Sequence[dict[str, dict[str, Any]]], form: Form, *, labelled: bool, each: int) -> list[Group]:
-    headings = [name for name in ("base", "tuned") if any(name in models for models in rows)]
+    asked = [name for name in ("base", "tuned") if any(name in models for models in rows)]
     groups: dict[str, list[Sample]] = {title: [] for title in (*TITLES.values(), "Answers")}
     for models in rows:
-        answers = {name: _said(models[name], form, labelled) for name in headings if name in models}
+        answers = {name: _said(models[name], form, labelled) for name in asked if name in models}
         base_right = answers["base"].mark == "right" if "base" in answers else None
         title = TITLES[base_right, answers["tuned"].mark == "right"] if labelled else "Answers"
         prompt, expected = models["tuned"]["prompt"], models["tuned"]["expected"]
         shown = expected if expected is None else readable(prompt, expected, form)
-        groups[title].append(Sample(_short(prompt), shown, [answers.get(name) for name in headings]))
-    return [Group(title, headings, found[:each], len(found)) for title, found in groups.items() if found]
+        groups[title].append(Sample(_short(prompt), shown, [answers.get(name) for name in asked]))
+    headings = [tell(name) for name in asked]
+    return [Group(tell(title), headings, found[:each], len(found)) for title, found in groups.items() if found]
 
 
 def _said(line: Mapping[str, Any], form: Form, labelled: bool) -> Said:

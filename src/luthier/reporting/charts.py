@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from luthier.languages import tell
+
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 460, 250
@@ -104,16 +106,16 @@ def _grid(frame: _Frame, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> 
         level.format(LEFT, WIDTH - RIGHT, frame.y(y), LEFT - 7, frame.y(y) + 4, _tick_text(y, step)) for y in y_ticks
     ]
     parts += [across.format(frame.x(x), HEIGHT - BOTTOM + 16, _tick_text(x, 1)) for x in x_ticks]
-    name = Markup('<text class="axis" x="{}" y="{}" text-anchor="end">step</text>')
-    return Markup("").join([*parts, name.format(WIDTH - RIGHT, HEIGHT - 3)])
+    name = Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>')
+    return Markup("").join([*parts, name.format(WIDTH - RIGHT, HEIGHT - 3, tell("step"))])
 
 
 def _marker(x: float) -> Markup:
     anchor, shift = ("end", -5) if x > WIDTH / 2 else ("start", 5)
     return Markup(
         '<line class="marker" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
-        '<text class="axis" x="{3}" y="{4}" text-anchor="{5}">best</text>'
-    ).format(x, TOP, HEIGHT - BOTTOM, x + shift, TOP + 9, anchor)
+        '<text class="axis" x="{3}" y="{4}" text-anchor="{5}">{6}</text>'
+    ).format(x, TOP, HEIGHT - BOTTOM, x + shift, TOP + 9, anchor, tell("best"))
 
 
 def _line(frame: _Frame, line: Series) -> Markup:
@@ -121,8 +123,8 @@ def _line(frame: _Frame, line: Series) -> Markup:
     path = Markup('<polyline class="{}" points="{}"/>').format(line.style, " ".join(f"{x},{y}" for x, y in places))
     if not line.dots and len(places) > 1:
         return path
-    dot = Markup('<circle class="{}" cx="{}" cy="{}" r="3"><title>{}, step {:g}: {:.4g}</title></circle>')
+    dot = Markup('<circle class="{}" cx="{}" cy="{}" r="3"><title>{}</title></circle>')
     return path + Markup("").join(
-        dot.format(line.style, x, y, line.name, step, value)
+        dot.format(line.style, x, y, tell("{line}, step {step:g}: {value:.4g}", line=line.name, step=step, value=value))
         for (x, y), (step, value) in zip(places, line.points, strict=True)
     )

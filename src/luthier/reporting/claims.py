@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from luthier.languages import retell, tell
 from luthier.reporting.side_by_side import RunFacts
 
 RANK = 16
@@ -44,40 +45,53 @@ def claims(runs: Sequence[RunFacts]) -> list[Claim]:
 
 
 def _about(lora: RunFacts, full: RunFacts | None = None) -> str:
-    return f"{lora.name}, {lora.method}" + (f", against {full.name}" if full else "")
+    run = f"{lora.name}, {lora.method}"
+    return tell("{run}, against {other}", run=run, other=full.name) if full else run
 
 
 def _quality(lora: RunFacts, full: RunFacts) -> Claim:
-    statement = f"LoRA reaches {QUALITY:.0%} of full tuning at rank {RANK}"
-    one, other = lora.score["value"], full.score["value"]
+    statement = tell("LoRA reaches {share:.0%} of full tuning at rank {rank}", share=QUALITY, rank=RANK)
+    one, other, metric = lora.score["value"], full.score["value"], tell(lora.metric)
     if not lora.higher_is_better or other <= 0 or lora.metric != full.metric:
-        return Claim(statement, _about(lora, full), f"{lora.metric} is no share of a whole", None)
-    measured = f"{one / other:.1%}: {lora.metric} {one:.3f} against {other:.3f}"
+        return Claim(statement, _about(lora, full), tell("{metric} is no share of a whole", metric=metric), None)
+    measured = tell(
+        "{share:.1%}: {metric} {one:.3f} against {other:.3f}", share=one / other, metric=metric, one=one, other=other
+    )
     return Claim(statement, _about(lora, full), measured, one >= QUALITY * other)
 
 
 def _storage(lora: RunFacts, full: RunFacts) -> Claim:
     share = lora.artefact_mb / full.artefact_mb if full.artefact_mb else 1.0
-    measured = f"{share:.1%}: {lora.artefact_mb:.1f} MB against {full.artefact_mb:.1f} MB"
-    return Claim("an adapter takes 2 to 5 % of the storage", _about(lora, full), measured, share <= STORAGE)
+    measured = tell(
+        "{share:.1%}: {one:.1f} MB against {other:.1f} MB", share=share, one=lora.artefact_mb, other=full.artefact_mb
+    )
+    return Claim(tell("an adapter takes 2 to 5 % of the storage"), _about(lora, full), measured, share <= STORAGE)
 
 
 def _speed(lora: RunFacts, full: RunFacts) -> Claim:
     saved = 1 - lora.step_seconds / full.step_seconds if full.step_seconds else 0.0
-    measured = f"{saved:+.0%} time saved: {lora.step_seconds:.3f} s a step against {full.step_seconds:.3f} s"
+    measured = tell(
+        "{saved:+.0%} time saved: {one:.3f} s a step against {other:.3f} s",
+        saved=saved,
+        one=lora.step_seconds,
+        other=full.step_seconds,
+    )
     if lora.dtype != full.dtype:
-        measured += f" ({lora.dtype} against {full.dtype})"
-    return Claim(f"LoRA trains {FASTER:.0%} faster", _about(lora, full), measured, saved >= FASTER)
+        measured += tell(" ({one} against {other})", one=lora.dtype, other=full.dtype)
+    return Claim(tell("LoRA trains {share:.0%} faster", share=FASTER), _about(lora, full), measured, saved >= FASTER)
 
 
 def _latency(lora: RunFacts) -> Claim:
-    statement, measured = "no extra latency after merging", lora.latency
-    if not measured or measured.get("merged_ms") is None:
-        why = (measured or {}).get("unmerged_only", "not measured: --latency does it")
-        return Claim(statement, _about(lora), why, None)
+    statement, measured = tell("no extra latency after merging"), lora.latency
+    if not measured:
+        return Claim(statement, _about(lora), tell("not measured: --latency does it"), None)
+    if measured.get("merged_ms") is None:
+        return Claim(statement, _about(lora), retell(measured["unmerged_only"]), None)
     extra = measured["merged_ms"] / measured["base_ms"] - 1
-    told = (
-        f"{extra:+.1%}: {measured['merged_ms']:.1f} ms an answer merged, {measured['base_ms']:.1f} ms by the base, "
-        f"{measured['unmerged_ms']:.1f} ms unmerged"
+    told = tell(
+        "{extra:+.1%}: {merged_ms:.1f} ms an answer merged, {base_ms:.1f} ms by the base, {unmerged_ms:.1f} ms "
+        "unmerged",
+        extra=extra,
+        **{name: measured[name] for name in ("merged_ms", "base_ms", "unmerged_ms")},
     )
     return Claim(statement, _about(lora), told, extra <= SLOWER)

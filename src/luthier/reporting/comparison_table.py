@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from luthier.evaluation.formatting import number, p_value, share, signed, span
+from luthier.languages import retell, tell
 from luthier.reporting.claims import Claim, claims
 from luthier.reporting.side_by_side import RunFacts
 
@@ -42,8 +43,12 @@ class Comparison:
     @property
     def notes(self) -> list[str]:
         """Why some runs have no difference, and what was measured afterwards."""
-        apart = [f"{run.name} is not compared with {self.runs[0].name}: {run.unpaired}" for run in self.runs]
-        told = [note for note, run in zip(apart, self.runs, strict=True) if run.unpaired]
+        first = self.runs[0].name
+        told = [
+            tell("{run} is not compared with {first}: {why}", run=run.name, first=first, why=retell(run.unpaired))
+            for run in self.runs
+            if run.unpaired
+        ]
         return told + [f"{run.name}: {_latency(run.latency)}" for run in self.runs if run.latency]
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,38 +60,46 @@ class Comparison:
         }
 
 
+def headings() -> list[tuple[str, bool]]:
+    """The columns' names, and whether they are aligned to the right."""
+    return [(tell(heading.removeprefix(">")), heading.startswith(">")) for heading in HEADINGS]
+
+
 def cells(run: RunFacts) -> list[tuple[str, str]]:
     """A run's cells, each as (what counts, what stands below it), in the order of `HEADINGS`."""
     difference, base = run.difference, run.base_score
     return [
         (run.name, run.task),
-        (run.method, f"learning rate {run.learning_rate:g}"),
-        (f"{run.metric} {number(run.score['value'])}", span(run.score)),
-        (signed(difference["value"]), f"{span(difference, sign=True)}, {p_value(difference['p'])}")
+        (run.method, tell("learning rate {rate:g}", rate=run.learning_rate)),
+        (f"{tell(run.metric)} {number(run.score['value'])}", span(run.score)),
+        (signed(difference["value"]), tell(", ").join([span(difference, sign=True), p_value(difference["p"])]))
         if difference
-        else ("", "other rows" if run.unpaired else ""),
+        else ("", tell("other rows") if run.unpaired else ""),
         (number(base["value"]), span(base)) if base else ("", ""),
         (f"{run.trainable:,}", share(run.share)),
         (f"{run.artefact_mb:.1f} MB", share(run.artefact_mb / run.base_mb) if run.base_mb else ""),
-        (f"{run.training_seconds:.0f} s", f"{run.step_seconds:.3f} s a step"),
+        (f"{run.training_seconds:.0f} s", tell("{seconds:.3f} s a step", seconds=run.step_seconds)),
         (f"{run.peak_memory_mb:,.0f} MB", ""),
         (
             f"{run.answer_ms:.1f} ms" if run.answer_ms else "",
-            f"base {run.base_answer_ms:.1f} ms" if run.base_answer_ms else "",
+            tell("base {ms:.1f} ms", ms=run.base_answer_ms) if run.base_answer_ms else "",
         ),
-        (run.dtype if run.quantise == "none" else f"{run.quantise}, {run.dtype}", f"{run.engine} engine"),
+        (
+            run.dtype if run.quantise == "none" else f"{run.quantise}, {run.dtype}",
+            tell("{engine} engine", engine=run.engine),
+        ),
     ]
 
 
 def markdown(comparison: Comparison) -> str:
     """The comparison as Markdown."""
-    headings = [heading.removeprefix(">") for heading in HEADINGS]
-    rules = ["---:" if heading.startswith(">") else "---" for heading in HEADINGS]
+    found = headings()
+    rules = ["---:" if right else "---" for _, right in found]
     rows = [[_cell(*cell) for cell in cells(run)] for run in comparison.runs]
-    lines = [_row(headings), _row(rules), *(_row(row) for row in rows), "", LEGEND]
+    lines = [_row([name for name, _ in found]), _row(rules), *(_row(row) for row in rows), "", tell(LEGEND)]
     if comparison.claims:
-        lines += ["", _row(["claim", "runs", "measured", "holds"]), _row(["---"] * 4)]
-        lines += [_row([c.statement, c.about, c.measured, ANSWERS[c.holds]]) for c in comparison.claims]
+        lines += ["", _row([tell("claim"), tell("runs"), tell("measured"), tell("holds")]), _row(["---"] * 4)]
+        lines += [_row([c.statement, c.about, c.measured, tell(ANSWERS[c.holds])]) for c in comparison.claims]
     lines += ["", *(f"- {note}" for note in comparison.notes)] if comparison.notes else []
     return "\n".join(lines) + "\n"
 
@@ -99,7 +112,7 @@ def page(comparison: Comparison) -> str:
         templates()
         .get_template("comparison.html.jinja")
         .render(
-            headings=[(heading.removeprefix(">"), heading.startswith(">")) for heading in HEADINGS],
+            headings=headings(),
             rows=[cells(run) for run in comparison.runs],
             comparison=comparison,
             answers=ANSWERS,
@@ -118,8 +131,13 @@ def _row(values: Sequence[str]) -> str:
 
 def _latency(measured: Mapping[str, Any]) -> str:
     merged = measured["merged_ms"]
-    told = f"{merged:.1f} ms merged" if merged is not None else f"not merged ({measured['unmerged_only']})"
-    return (
-        f"{measured['base_ms']:.1f} ms an answer by the base, {measured['unmerged_ms']:.1f} ms unmerged, {told} "
-        f"({measured['rows']} rows by '{measured['mode']}' in {measured['dtype']})"
+    if merged is None:
+        told = tell("not merged ({why})", why=retell(measured["unmerged_only"]))
+    else:
+        told = tell("{ms:.1f} ms merged", ms=merged)
+    return tell(
+        "{base_ms:.1f} ms an answer by the base, {unmerged_ms:.1f} ms unmerged, {merged} ({rows} rows by '{mode}' in "
+        "{dtype})",
+        merged=told,
+        **{name: measured[name] for name in ("base_ms", "unmerged_ms", "rows", "mode", "dtype")},
     )

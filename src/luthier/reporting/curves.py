@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from luthier import registry
+from luthier.languages import tell
 from luthier.reporting.charts import Point, Series, line_chart
 from luthier.runs.events import Event
 
@@ -28,21 +29,26 @@ def curves(events: Sequence[Event]) -> list[Curve]:
     best = max((event["step"] for event in events if event["kind"] == "checkpoint" and event.get("best")), default=None)
     steps = [event for event in events if event["kind"] == "step"]
     validation = _validation(events)
-    charts = {"Loss": _loss(_points(steps, "loss"), validation.pop("loss", {}))}
+    charts = {tell("Loss"): _loss(_points(steps, "loss"), validation.pop("loss", {}))}
     charts |= _scores(validation)
     found = [Curve(title, line_chart(title, lines, best)) for title, lines in charts.items() if lines]
     rate = _thinned(_points(steps, "learning_rate"))
-    return (
-        [*found, Curve("Learning rate", line_chart("Learning rate", [Series("rate", rate, "s0")]))] if rate else found
-    )
+    if not rate:
+        return found
+    title = tell("Learning rate")
+    return [*found, Curve(title, line_chart(title, [Series(title, rate, "s0")]))]
 
 
 def _loss(training: Sequence[Point], validation: Mapping[str, Sequence[Point]]) -> list[Series]:
-    lines = [Series(split, points, "s1", dots=True) for split, points in validation.items()]
+    lines = [Series(tell(split), points, "s1", dots=True) for split, points in validation.items()]
     if not training:
         return lines
     each, smooth = _thinned(training), _smoothed(training)
-    return [Series("training, each step", each, "faint"), Series("training, smoothed", smooth, "s0"), *lines]
+    return [
+        Series(tell("training, each step"), each, "faint"),
+        Series(tell("training, smoothed"), smooth, "s0"),
+        *lines,
+    ]
 
 
 def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str, list[Series]]:
@@ -51,7 +57,8 @@ def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str
     for metric, lines in validation.items():
         for split, points in lines.items():
             name = _name(metric, split)
-            chart = charts.setdefault("Validation" if all(-1 <= y <= 1 for _, y in points) else name, [])
+            shared = all(-1 <= y <= 1 for _, y in points)
+            chart = charts.setdefault(tell("Validation") if shared else name, [])
             chart.append(Series(name, points, f"s{len(chart) % 6}", dots=True))
     return charts
 
@@ -59,14 +66,14 @@ def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str
 def _name(metric: str, split: str) -> str:
     """The metric as scores call it, and the split unless it is the usual one."""
     title = metric_title(metric)
-    return title if split == "validation" else f"{title}, {split}"
+    return title if split == "validation" else tell(", ").join([title, tell(split)])
 
 
 def metric_title(name: str) -> str:
     """A metric, or one of a part of answers (PART/METRIC), as scores call it."""
     part, _, metric = name.rpartition("/")
-    title = registry.load("metric", metric).title if metric in registry.names("metric") else metric
-    return f"{part}: {title}" if part else str(title)
+    title = tell(registry.load("metric", metric).title if metric in registry.names("metric") else metric)
+    return f"{part}: {title}" if part else title
 
 
 def _points(events: Sequence[Event], field: str) -> list[Point]:

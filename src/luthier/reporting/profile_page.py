@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from luthier.data.profile import Lengths, Profile
 from luthier.evaluation.formatting import share
+from luthier.languages import retell, tell
 
 _MOST_LABELS = 30
 
@@ -30,6 +31,35 @@ def facts(profile: Profile) -> Iterator[tuple[str, str]]:
     yield "wrong encoding", _of(profile.mojibake, readable)
     personal = [f"{kind} in {found['rows']:,} rows" for kind, found in profile.personal.items()]
     yield "personal data", ", ".join(personal) or "none found"
+
+
+def summary(profile: Profile) -> list[str]:
+    """The profile in a few lines, in the language that is spoken."""
+    about = {
+        "path": profile.path,
+        "rows": profile.rows,
+        "files": tell("{count} files", count=profile.files) if profile.files > 1 else profile.kind,
+        "encoding": profile.encoding or tell("no text encoding"),
+        "language": tell(profile.language),
+    }
+    lines = [tell("{path}: {rows:,} rows, {files}, {encoding}, language: {language}", **about)]
+    lines.append(tell("format: {reason}", reason=retell(profile.reason)))
+    if profile.labels:
+        shown = [f"{label} {count:,}" for label, count in list(profile.labels.items())[:12]]
+        rest = [tell("and {count} more", count=len(profile.labels) - 12)] if len(profile.labels) > 12 else []
+        lines.append(tell("labels: {labels}", labels=tell(", ").join(shown + rest)))
+    lengths = {"median": profile.median, "p95": profile.p95, "longest": profile.longest}
+    lines.append(tell("characters a row: {median:,} in the middle, {p95:,} for 95 %, {longest:,} at most", **lengths))
+    if profile.exact_duplicates or profile.near_duplicates:
+        counts = {"exact": profile.exact_duplicates, "near": profile.near_duplicates, "sampled": profile.sampled}
+        lines.append(
+            tell(
+                "duplicates: {exact:,} exact, {near:,} near ones among the first {sampled:,} rows; "
+                "data.clean drops them",
+                **counts,
+            )
+        )
+    return lines
 
 
 def _of(count: int, total: int) -> str:

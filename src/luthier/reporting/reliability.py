@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from luthier.evaluation.metrics.ece import Bin
+from luthier.languages import tell
 
 SIZE, LEFT, BOTTOM, EDGE = 300, 42, 34, 14
 LARGEST = 11
@@ -19,7 +20,7 @@ _STYLES = {"base": "s1", "tuned": "s0"}
 def reliability_charts(comparison: Mapping[str, Any]) -> list[tuple[str, Markup]]:
     """(model, diagram) of the base and the tuned model, where labels were scored."""
     found: Mapping[str, Sequence[Bin]] = comparison.get("reliability", {})
-    return [(name, _diagram(name, found[name], style)) for name, style in _STYLES.items() if name in found]
+    return [(tell(name), _diagram(tell(name), found[name], style)) for name, style in _STYLES.items() if name in found]
 
 
 def _x(share: float) -> float:
@@ -32,21 +33,22 @@ def _y(share: float) -> float:
 
 def _diagram(name: str, bins: Sequence[Bin], style: str) -> Markup:
     rows = sum(each["rows"] for each in bins)
-    dot = Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{} rows: {:.0%} sure, {:.0%} right</title></circle>')
+    dot = Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>')
     dots = [
         dot.format(
             style,
             _x(each["confidence"]),
             _y(each["right"]),
             round(max(LARGEST * (each["rows"] / rows) ** 0.5, 2), 1),
-            each["rows"],
-            each["confidence"],
-            each["right"],
+            tell("{rows} rows: {confidence:.0%} sure, {right:.0%} right", **each),
         )
         for each in bins
     ]
     return Markup('<svg class="chart reliability" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        SIZE, SIZE, f"How often {name} is right when it is so sure", Markup("").join([*_frame(), *dots])
+        SIZE,
+        SIZE,
+        tell("How often {model} is right when it is so sure", model=name),
+        Markup("").join([*_frame(), *dots]),
     )
 
 
@@ -59,6 +61,8 @@ def _frame() -> list[Markup]:
     parts += [text.format(LEFT - 6, _y(mark) + 4, "end", mark) for mark in marks]
     parts += [text.format(_x(mark), SIZE - BOTTOM + 15, "middle", mark) for mark in marks]
     parts.append(Markup('<line class="marker" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_x(0), _x(1), _y(0), _y(1)))
-    parts.append(Markup('<text class="axis" x="{}" y="{}" text-anchor="end">how sure</text>').format(_x(1), SIZE - 3))
-    parts.append(Markup('<text class="axis" x="{}" y="{}">how often right</text>').format(_x(0) + 5, _y(1) + 12))
+    across = Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>')
+    up = Markup('<text class="axis" x="{}" y="{}">{}</text>')
+    parts.append(across.format(_x(1), SIZE - 3, tell("how sure")))
+    parts.append(up.format(_x(0) + 5, _y(1) + 12, tell("how often right")))
     return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from ruamel.yaml import YAML
 
 from luthier.data.ledger import Entry, read_ledger, summarise
@@ -18,6 +20,7 @@ from luthier.evaluation.results import primary
 from luthier.evaluation.speed import describe_speed
 from luthier.evaluation.statistics import outcome
 from luthier.evaluation.verdict import verdict
+from luthier.languages import Language, retell, speaking, spoken, tell
 from luthier.reporting.answers import answers_over_time, sample_groups
 from luthier.reporting.curves import curves
 from luthier.reporting.reliability import reliability_charts
@@ -33,24 +36,35 @@ _ENVIRONMENT = ("versions", "processor", "base", "template_digest", "tokenizer_d
 """Parts of run.json that say with what a run was made."""
 
 
-def write_report(run: Run) -> Path:
+def write_report(run: Run, language: Language | None = None) -> Path:
     """Writes the run's report.html, atomically, and returns its path.
 
     Whatever the run does not have yet (scores, validation, a ledger) is left out. Everything from the data and the
     models is escaped.
+
+    Args:
+        run: the run.
+        language: what it is written in; None = what the run's configuration says.
     """
-    write_text(run.report, render_report(run))
+    write_text(run.report, render_report(run, language))
     return run.report
 
 
-def render_report(run: Run) -> str:
+def render_report(run: Run, language: Language | None = None) -> str:
     """The page as HTML text."""
+    config = run.config_file.read_text(encoding="utf-8")
+    settings = YAML(typ="safe").load(config)
+    with speaking(language or settings.get("language", "en")):
+        return templates().get_template("report.html.jinja").render(_context(run, config, settings))
+
+
+def _context(run: Run, config: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template is filled with."""
     events = list(read_events(run.path / "events.jsonl"))
     results: dict[str, Any] | None = read_json(run.metrics_file) if run.metrics_file.exists() else None
-    config = run.config_file.read_text(encoding="utf-8")
     record = run.record
-    context = {
-        "run": _about(run, record, config),
+    return {
+        "run": _about(run, record, settings),
         "verdict": verdict(results) if results else None,
         "results": _results(results) if results else None,
         "findings": diagnose(run, quick=True).findings,
@@ -65,7 +79,6 @@ def render_report(run: Run) -> str:
         "facts": _facts(record, events),
         "environment": list(_flat({name: record[name] for name in _ENVIRONMENT if name in record})),
     }
-    return templates().get_template("report.html.jinja").render(context)
 
 
 def templates() -> Environment:
@@ -84,14 +97,15 @@ def templates() -> Environment:
         "p_value": formatting.p_value,
         "share": formatting.share,
         "count": _count,
+        "code": _code,
     }
     environment.globals |= {"outcome": outcome, "models": models, "signatures": signatures, "missing": missing}
+    environment.globals |= {"tell": tell, "retell": retell, "spoken": spoken}
     return environment
 
 
-def _about(run: Run, record: Mapping[str, Any], config: str) -> dict[str, Any]:
+def _about(run: Run, record: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """What stands at the top of the page."""
-    settings = YAML(typ="safe").load(config)
     base = record.get("base", {}).get("source") or settings["model"]["base"]
     return {
         "name": settings.get("name", "run"),
@@ -113,10 +127,12 @@ def _results(results: Mapping[str, Any]) -> dict[str, Any]:
     comparison, metric = primary(results), results["primary"]["metric"]
     return {
         "primary": comparison,
-        "split": results["primary"]["split"],
+        "split": tell(results["primary"]["split"]),
         "tiles": list(comparison["tuned"])[:4],
         "whiskers": whiskers(comparison, metric) if metric else None,
-        "comparisons": [(split, formatting.MODES.get(mode, mode), c) for split, mode, c in ordered(results)],
+        "comparisons": [
+            (tell(split), tell(formatting.MODES.get(mode, mode)), c) for split, mode, c in ordered(results)
+        ],
         "confusions": confusions(comparison),
         "reliability": reliability_charts(comparison),
         "forgetting": results.get("forgetting"),
@@ -144,44 +160,58 @@ def _facts(record: Mapping[str, Any], events: Sequence[Event]) -> list[tuple[str
     """How it ran, as (what, how)."""
     facts: list[tuple[str, str | None]] = []
     if record.get("parameters"):
+        counts = {"trained": _count(record["trainable"]), "all": _count(record["parameters"])}
         of_all = formatting.share(record["trainable"] / record["parameters"])
-        facts.append(
-            ("trained", f"{_count(record['trainable'])} of {_count(record['parameters'])} parameters ({of_all})")
-        )
+        facts.append((tell("trained"), tell("{trained} of {all} parameters ({share})", **counts, share=of_all)))
     if record.get("frozen_mb"):
-        facts.append(("frozen weights", f"{_count(round(record['frozen_mb']))} MB, {_held(record)}"))
-    facts += [("rows of " + each["name"], _seen(each)) for each in record.get("mix", [])[:_MOST_SHARES]]
-    facts += [(name, text) for name, text in record.get("method_report", {}).items() if isinstance(text, str)]
-    facts += [(name, _reasoned(record, name)) for name in ("device", "dtype", "engine")]
-    steps = [event for event in events if event["kind"] == "step"]
-    if steps:
-        last = steps[-1]
-        of_steps = f" of {_count(record['steps'])}" if record.get("steps") else ""
-        facts.append(("steps", f"{_count(last['step'])}{of_steps}"))
-        if last.get("seconds"):
-            facts.append(("training", _duration(last["seconds"])))
-        if last.get("seconds") and last.get("tokens"):
-            facts.append(("speed", f"{_count(round(last['tokens'] / last['seconds']))} tokens/s"))
-    facts.append(("answers", describe_speed(record)))
+        facts.append((tell("frozen weights"), f"{_count(round(record['frozen_mb']))} MB, {_held(record)}"))
+    mix = record.get("mix", [])[:_MOST_SHARES]
+    facts += [(tell("rows of {group}", group=each["name"]), _seen(each)) for each in mix]
+    found = record.get("method_report", {})
+    facts += [(tell(name), retell(text)) for name, text in found.items() if isinstance(text, str)]
+    facts += [(tell(name), _reasoned(record, name)) for name in ("device", "dtype", "engine")]
+    facts += _course(record, [event for event in events if event["kind"] == "step"])
+    facts.append((tell("answers"), describe_speed(record)))
     if record.get("peak_memory_mb"):
-        facts.append(("peak memory", f"{_count(round(record['peak_memory_mb']))} MB"))
+        facts.append((tell("peak memory"), f"{_count(round(record['peak_memory_mb']))} MB"))
     return [(name, text) for name, text in facts if text]
+
+
+def _course(record: Mapping[str, Any], steps: Sequence[Event]) -> list[tuple[str, str | None]]:
+    """How many steps there were, and how long they took."""
+    if not steps:
+        return []
+    last, done = steps[-1], _count(steps[-1]["step"])
+    planned = record.get("steps")
+    facts: list[tuple[str, str | None]] = [
+        (tell("steps"), tell("{done} of {all}", done=done, all=_count(planned)) if planned else done)
+    ]
+    if last.get("seconds"):
+        facts.append((tell("training"), _duration(last["seconds"])))
+    if last.get("seconds") and last.get("tokens"):
+        facts.append((tell("speed"), f"{_count(round(last['tokens'] / last['seconds']))} tokens/s"))
+    return facts
 
 
 def _seen(share: Mapping[str, Any]) -> str:
     """How often the rows of a label or a source were drawn."""
-    return f"{_count(share['rows'])}, each {share['repeats']:.2f} times an epoch, {share['epochs']:.2f} times in all"
+    return tell(
+        "{rows}, each {repeats:.2f} times an epoch, {epochs:.2f} times in all",
+        rows=_count(share["rows"]),
+        repeats=share["repeats"],
+        epochs=share["epochs"],
+    )
 
 
 def _held(record: Mapping[str, Any]) -> str:
     """In which type the base's weights are held."""
     quantise = record.get("base", {}).get("quantise", "none")
-    return str(record.get("dtype", "")) if quantise == "none" else f"layers in {quantise}"
+    return str(record.get("dtype", "")) if quantise == "none" else tell("layers in {type}", type=quantise)
 
 
 def _reasoned(record: Mapping[str, Any], name: str) -> str | None:
     reason = record.get(f"{name}_reason")
-    return f"{record[name]}: {reason}" if reason and record.get(name) else record.get(name)
+    return f"{record[name]}: {retell(reason)}" if reason and record.get(name) else record.get(name)
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -200,6 +230,11 @@ def _count(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def _code(text: str) -> Markup:
+    """What stands between backticks as code; everything is escaped."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _moment(value: float | str | None) -> str | None:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(value)) if isinstance(value, int | float) else value
 
@@ -210,5 +245,5 @@ def _duration(seconds: float | None) -> str | None:
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        return tell("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return tell("{minutes} min {rest} s", minutes=minutes, rest=rest) if minutes else tell("{rest} s", rest=rest)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from luthier.evaluation.formatting import BASELINES
+from luthier.languages import tell
 from luthier.reporting.charts import ticks
 
 
@@ -42,10 +43,10 @@ class Confusion:
 
 def models(comparison: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Every model that was scored: {key: (what it is called, its scores)}, simple ones first, the tuned one last."""
-    found = {name: (BASELINES.get(name, name), scores) for name, scores in comparison["baselines"].items()}
+    found = {name: (tell(BASELINES.get(name, name)), scores) for name, scores in comparison["baselines"].items()}
     if comparison["base"]:
-        found["base"] = ("Base, untuned", comparison["base"])
-    return found | {"tuned": ("Tuned", comparison["tuned"])}
+        found["base"] = (tell("Base, untuned"), comparison["base"])
+    return found | {"tuned": (tell("Tuned"), comparison["tuned"])}
 
 
 def whiskers(comparison: Mapping[str, Any], metric: str) -> Whiskers:
@@ -71,7 +72,8 @@ def whiskers(comparison: Mapping[str, Any], metric: str) -> Whiskers:
         )
         for key, (name, score) in found.items()
     ]
-    return Whiskers(comparison["metrics"][metric]["title"], lines, [(place(mark), f"{mark:.6g}") for mark in marks])
+    axis = [(place(mark), f"{mark:.6g}") for mark in marks]
+    return Whiskers(tell(comparison["metrics"][metric]["title"]), lines, axis)
 
 
 def confusions(comparison: Mapping[str, Any]) -> list[Confusion]:
@@ -79,10 +81,10 @@ def confusions(comparison: Mapping[str, Any]) -> list[Confusion]:
     found: Mapping[str, list[list[int]]] = comparison.get("confusion", {})
     classes: list[str] = comparison.get("classes", [])
     invalid = any(row[-1] for matrix in found.values() for row in matrix)
-    columns = [*classes, "invalid"] if invalid else classes
+    columns = [*classes, tell("invalid")] if invalid else classes
     return [
         Confusion(
-            name,
+            tell(name),
             columns,
             [
                 (classes[i], [(count, count / max(1, sum(row)), i == j) for j, count in enumerate(row[: len(columns)])])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.data.ledger import Summary
 from luthier.evaluation.formatting import MODES, number, p_value, share, signed, span
 from luthier.evaluation.statistics import outcome
+from luthier.languages import retell, tell
 from luthier.reporting.scores import models
 
 if TYPE_CHECKING:
@@ -27,27 +28,29 @@ def scores_tables(results: Mapping[str, Any]) -> list[Table]:
     """
     tables = []
     for split, mode, comparison in ordered(results):
-        name = f"{split}, {MODES.get(mode, mode)}"
-        tables.append(scores_table(comparison, f"{name}: {comparison['rows']} rows, 95 % intervals"))
-        tables += [
-            scores_table(part, f"{name}, {section}: {part['rows']} rows{missing(part)}")
-            for section, part in comparison.get("sections", {}).items()
-        ]
+        name = tell(", ").join([tell(split), tell(MODES.get(mode, mode))])
+        title = tell("{name}: {rows} rows, 95 % intervals", name=name, rows=comparison["rows"])
+        tables.append(scores_table(comparison, title))
+        for section, part in comparison.get("sections", {}).items():
+            title = tell("{name}, {section}: {rows} rows", name=name, section=section, rows=part["rows"])
+            tables.append(scores_table(part, title + missing(part)))
     if general := results.get("forgetting"):
-        tables.append(scores_table(general, f"general text, what is still known: {general['rows']} rows"))
+        title = tell("general text, what is still known: {rows} rows", rows=general["rows"])
+        tables.append(scores_table(general, title))
     return tables
 
 
 def missing(part: Mapping[str, Any]) -> str:
     """How many answers lack a part, as the end of a title; empty where none does."""
-    shares = [f"{share(value)} of {model}'s" for model, value in part["missing"].items() if value]
-    return f"; {' and '.join(shares)} answers lack it" if shares else ""
+    missed = {model: share(value) for model, value in part["missing"].items() if value}
+    shares = [tell("{share} of {model}'s", share=each, model=tell(model)) for model, each in missed.items()]
+    return tell("; {shares} answers lack it", shares=tell(" and ").join(shares)) if shares else ""
 
 
 def signatures(comparison: Mapping[str, Any]) -> list[str]:
     """How scores were computed, for those who compare with other papers."""
     facts = comparison["metrics"].values()
-    return [f"{each['title']}: {each['signature']}" for each in facts if "signature" in each]
+    return [f"{tell(each['title'])}: {each['signature']}" for each in facts if "signature" in each]
 
 
 def ordered(results: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -66,7 +69,7 @@ def scores_table(comparison: Mapping[str, Any], title: str | None = None) -> Tab
     others = [name for name in found if name not in order]
     table = _table(title, "", *[f">{found[name][0]}" for name in order])
     if comparison["base"]:
-        _right(table, "Difference")
+        _right(table, tell("Difference"))
     for name in others:
         _right(table, found[name][0])
     for metric, facts in comparison["metrics"].items():
@@ -74,7 +77,7 @@ def scores_table(comparison: Mapping[str, Any], title: str | None = None) -> Tab
         if comparison["base"]:
             cells.append(_difference(comparison["difference"].get(metric), facts["higher_is_better"]))
         cells += [_score(found[name][1].get(metric)) for name in others]
-        table.add_row(Text(facts["title"]), *cells)
+        table.add_row(Text(tell(facts["title"])), *cells)
     if told := signatures(comparison):
         table.caption, table.caption_justify = Text("\n".join(told)), "left"
     return table
@@ -85,25 +88,26 @@ def ledger_tables(summary: Summary) -> list[Table]:
     from rich.text import Text
 
     left_out = summary.rows_in - summary.kept
-    splits = _table(
-        f"{_count(summary.rows_in)} rows in, {_count(summary.kept)} kept, {_count(left_out)} left out",
-        "split", ">rows", ">tokens", ">learned tokens",
-    )  # fmt: skip
+    counts = {"all": _count(summary.rows_in), "kept": _count(summary.kept), "rest": _count(left_out)}
+    title = tell("{all} rows in, {kept} kept, {rest} left out", **counts)
+    rows_heading = f">{tell('rows')}"
+    splits = _table(title, tell("split"), rows_heading, f">{tell('tokens')}", f">{tell('learned tokens')}")
     for split, rows in summary.rows.items():
         tokens, learned = summary.tokens.get(split, 0), summary.supervised.get(split, 0)
-        splits.add_row(Text(split), *map(_count, (rows, tokens, learned)))
-    splits.caption = f"longest row: {_count(summary.longest)} tokens; longer than the limit: {_over(summary)}"
+        splits.add_row(Text(tell(split)), *map(_count, (rows, tokens, learned)))
+    longest = {"tokens": _count(summary.longest), "rows": _over(summary)}
+    splits.caption = tell("longest row: {tokens} tokens; longer than the limit: {rows}", **longest)
     splits.caption_justify = "left"
     tables = [splits]
     if summary.reasons:
-        reasons = _table("not kept", "fate", "reason", ">rows")
+        reasons = _table(tell("not kept"), tell("fate"), tell("reason"), rows_heading)
         for fate, reason, count in summary.reasons:
-            reasons.add_row(Text(fate), Text(reason), _count(count))
+            reasons.add_row(Text(tell(fate)), Text(retell(reason)), _count(count))
         tables.append(reasons)
     if summary.changes:
-        changes = _table("kept, but changed or flagged", "change", ">rows")
+        changes = _table(tell("kept, but changed or flagged"), tell("change"), rows_heading)
         for change, count in summary.changes:
-            changes.add_row(Text(change), _count(count))
+            changes.add_row(Text(retell(change)), _count(count))
         tables.append(changes)
     return tables
 
@@ -112,20 +116,21 @@ def mix_table(mix: Sequence[Mapping[str, Any]]) -> Table:
     """How often the rows of each label or source are seen; `mix` as it stands in run.json."""
     from rich.text import Text
 
-    table = _table("how often rows are seen", "rows of", ">rows", ">an epoch", ">the whole run")
+    headings = [tell("rows"), tell("an epoch"), tell("the whole run")]
+    table = _table(tell("how often rows are seen"), tell("rows of"), *(f">{heading}" for heading in headings))
     for group in mix[:_MOST_SHARES]:
-        often = (f"{group['repeats']:.2f} times", f"{group['epochs']:.2f} times")
+        often = (tell("{count:.2f} times", count=group[over]) for over in ("repeats", "epochs"))
         table.add_row(Text(group["name"]), _count(group["rows"]), *often)
     if len(mix) > _MOST_SHARES:
-        table.caption = f"and {_count(len(mix) - _MOST_SHARES)} more in run.json"
+        table.caption = tell("and {count} more in run.json", count=_count(len(mix) - _MOST_SHARES))
         table.caption_justify = "left"
     return table
 
 
 def _over(summary: Summary) -> str:
     if not summary.over_length:
-        return "none"
-    return f"{_count(summary.over_length)} rows ({share(summary.over_length_share)})"
+        return tell("none")
+    return tell("{rows} rows ({share})", rows=_count(summary.over_length), share=share(summary.over_length_share))
 
 
 def _table(title: str | None, *columns: str) -> Table:
@@ -158,7 +163,7 @@ def _difference(difference: Mapping[str, float] | None, higher_is_better: bool |
     if difference is None:
         return Text("")
     colour = _COLOURS[outcome(difference, higher_is_better)]
-    detail = f"{span(difference, sign=True)}, {p_value(difference['p'])}"
+    detail = tell(", ").join([span(difference, sign=True), p_value(difference["p"])])
     return Text.assemble((signed(difference["value"]), colour), "\n", (detail, "dim"))
 
 
