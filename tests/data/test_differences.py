@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from luthier.data.ledger import Entry, LedgerWriter
 
 
 def row(line: int, **more: Any) -> Entry:
-    return replace(Entry(line, "raw", "rows.csv", line, "train", "kept", content=f"hash {line}"), **more)
+    return Entry(line, "raw", "rows.csv", line, "train", "kept", content=f"hash {line}")._replace(**more)
 
 
 def ledger(path: Path, *rows: Entry) -> Path:
@@ -75,14 +74,14 @@ def test_the_same_ledger_has_no_changes(compared: Any) -> None:
 
 def test_order_does_not_matter_and_pieces_do_not_count(compared: Any) -> None:
     rows = [row(line) for line in range(1, 30)]
-    pieces = [replace(row(40 + n), origin="split", line=3, parent_id=3) for n in range(3)]
+    pieces = [row(40 + n)._replace(origin="split", line=3, parent_id=3) for n in range(3)]
     found, listed = compared([*rows, *pieces], rows[::-1])
     assert (found.same, listed) == (29, [])
 
 
 def test_a_file_that_is_named_twice(compared: Any) -> None:
     twice = [row(1), row(2), row(1, row_id=3), row(2, row_id=4)]
-    found, _ = compared(twice, [*twice[:2], replace(twice[2], split="test"), twice[3]])
+    found, _ = compared(twice, [*twice[:2], twice[2]._replace(split="test"), twice[3]])
     assert (found.rows["both"], found.same, found.counts) == (4, 3, {"split": 1})
 
 

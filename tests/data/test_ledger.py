@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,15 +7,15 @@ from luthier.data.ledger import Entry, LedgerWriter, Summary, places, read_ledge
 KEPT = Entry(0, "raw", "rows.csv", 2, "train", "kept", tokens=10, supervised=3)
 ENTRIES = [
     KEPT,
-    replace(KEPT, row_id=1, split="test", tokens=20),
-    replace(KEPT, row_id=2, fate="dropped", reason="near-duplicate of row 17", tokens=0, supervised=0),
-    replace(KEPT, row_id=3, fate="dropped", reason="near-duplicate of row 4", tokens=0, supervised=0),
-    replace(KEPT, row_id=4, fate="quarantined", reason="column 'text' is empty", tokens=0, supervised=0),
-    replace(KEPT, row_id=5, fate="dropped", reason="too long: 900 tokens, data.max_length is 512", tokens=0),
-    replace(KEPT, row_id=6, changes="truncated by 5 tokens; near-duplicate of row 1", tokens=30),
-    replace(KEPT, row_id=7, changes="split into 2 pieces", tokens=0, supervised=0),
-    replace(KEPT, row_id=8, parent_id=7, origin="split", tokens=40, supervised=39),
-    replace(KEPT, row_id=9, parent_id=7, origin="split", tokens=5, supervised=4),
+    KEPT._replace(row_id=1, split="test", tokens=20),
+    KEPT._replace(row_id=2, fate="dropped", reason="near-duplicate of row 17", tokens=0, supervised=0),
+    KEPT._replace(row_id=3, fate="dropped", reason="near-duplicate of row 4", tokens=0, supervised=0),
+    KEPT._replace(row_id=4, fate="quarantined", reason="column 'text' is empty", tokens=0, supervised=0),
+    KEPT._replace(row_id=5, fate="dropped", reason="too long: 900 tokens, data.max_length is 512", tokens=0),
+    KEPT._replace(row_id=6, changes="truncated by 5 tokens; near-duplicate of row 1", tokens=30),
+    KEPT._replace(row_id=7, changes="split into 2 pieces", tokens=0, supervised=0),
+    KEPT._replace(row_id=8, parent_id=7, origin="split", tokens=40, supervised=39),
+    KEPT._replace(row_id=9, parent_id=7, origin="split", tokens=5, supervised=4),
 ]
 
 

@@ -68,7 +68,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        return asdict(self)
+        return asdict(self) | {"ledger": self.ledger._asdict()}
 
 
 def inspect_row(

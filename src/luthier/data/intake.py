@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from luthier.config import DataConfig, RunConfig, SourceConfig, SplitConfig
 from luthier.data.cleaner import Cleaner
@@ -27,8 +27,7 @@ ORIGIN_COLUMN = "luthier_origin"
 """A column in which files of generated rows say so, whatever their format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """One row of the input.
 
     Attributes:
@@ -100,7 +99,7 @@ def iterate_examples(
         for row in opened.rows():
             generated = isinstance(row, Row) and row.values.get(ORIGIN_COLUMN) == "generated"
             for taken in _take(row_id, role, row, opened.format, cleaner, config.data):
-                yield replace(taken, source=place, generated=generated) if place or generated else taken
+                yield taken._replace(source=place, generated=generated) if place or generated else taken
                 row_id += 1
         places[role] += 1
 
@@ -178,9 +177,9 @@ def _take(
     if len(parts) == 1:
         yield _repaired(taken, parts[0], row, key, cleaner, config)
         return
-    yield replace(taken, key=None, known=None, parts=len(parts))
+    yield taken._replace(key=None, known=None, parts=len(parts))
     for number, part in enumerate(parts, start=1):
-        child = replace(taken, row_id=row_id + number, parent_id=row_id)
+        child = taken._replace(row_id=row_id + number, parent_id=row_id)
         yield _repaired(child, part, row, key, cleaner, config)
 
 
@@ -196,15 +195,14 @@ def _repaired(taken: Taken, part: Part, row: Row, key: _Key, cleaner: Cleaner, c
         example, changes = cleaner.repair(example, row, taken.role)
         late = _late_answer(example, key, config)
     except UnreadableRow as error:
-        return replace(taken, reason=str(error), key=None, known=None)
+        return taken._replace(reason=str(error), key=None, known=None)
     except DroppedRow as error:
-        return replace(taken, reason=str(error), dropped=True, key=None, known=None)
+        return taken._replace(reason=str(error), dropped=True, key=None, known=None)
     changes = "; ".join(filter(None, (changes, late)))
-    return replace(taken, example=example, changes=changes, late=late)
+    return taken._replace(example=example, changes=changes, late=late)
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     """What a row is split by, and when what it tells was known."""
 
     value: str | float | None = None

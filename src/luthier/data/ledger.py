@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Origin = Literal["raw", "part", "split", "augmented", "generated"]
 Fate = Literal["kept", "dropped", "quarantined"]
@@ -17,8 +17,7 @@ _BATCH = 10_000
 _NUMBER = re.compile(r"\b\d+\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the ledger.
 
     Attributes:
@@ -99,11 +98,9 @@ class LedgerWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        columns = {
-            name: pa.array([getattr(entry, name) for entry in self._waiting], self._schema.field(name).type)
-            for name in self._schema.names
-        }
-        self._writer.write_table(pa.table(columns, schema=self._schema))
+        columns = dict(zip(Entry._fields, zip(*self._waiting, strict=True), strict=True)) if self._waiting else {}
+        arrays = [pa.array(columns.get(field.name, ()), field.type) for field in self._schema]
+        self._writer.write_table(pa.table(arrays, schema=self._schema))
         self._waiting.clear()
 
     def __enter__(self) -> LedgerWriter:

@@ -6,9 +6,11 @@ then duplicates, splits and leaks are decided for all rows; the second tokenises
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +45,9 @@ AUGMENTED = "augmented.arrow"
 """The rows that were made of them, likewise; there is none without data.augment."""
 
 _FIRST = 10
+_OBJECTS = 200_000
+"""New objects between two looks for cycles; Python's own choice is 700."""
+
 _WEIGHTS = {"__all__": {"weight"}}
 _DRAWN: Any = {"balance": True, "pack": True, "train": _WEIGHTS, "validation": _WEIGHTS, "test": _WEIGHTS}
 """Keys that act when training draws rows, and change nothing about them."""
@@ -133,9 +138,21 @@ def prepare(
     digest = _digest(config, tokenizer_digest, template)
     folder = cache / digest[:24]
     if not (folder / "prepared.json").is_file():
-        with workshop(folder, "prepared.json") as aside:
+        with workshop(folder, "prepared.json") as aside, _seldom_collecting():
             _write(config, encoder, tokenizer, aside, digest, progress or (lambda phase, done, total: None))
     return Prepared.open(folder)
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Lets the collector of cycles run seldom: rows come and go by the thousand without any, and each time it would
+    look through those that are there, now and then through all of torch too."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _LONGEST = 200_000
 _FIRST_IN_BAND = 16
 _NEAR_IN_BAND = 8
 _MARGIN = 0.15
-_CHUNK = 200_000
+_CHUNK = 4_000
 _MOST_GRAMS = 1_000_000
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -154,10 +155,13 @@ def candidate_pairs(
         int64 [pairs, 2]: (row, the reference it resembles), ascending, each once.
     """
     found = [np.empty((0, 2), np.int64)]
+    last_bytes = signatures.minhash.astype(np.uint8)  # where these differ, the numbers do: a quick look at most pairs
     for band in range(BANDS):
         for positions, partners in _band_pairs(signatures.minhash, rows, band, references):
-            alike = _estimate(signatures.minhash, rows[positions], rows[partners]) >= threshold - _MARGIN
-            found.append(np.stack([rows[positions[alike]], rows[partners[alike]]], axis=1))
+            pairs = np.stack([rows[positions], rows[partners]])
+            for minhash in (last_bytes, signatures.minhash):
+                pairs = pairs[:, _estimate(minhash, *pairs) >= threshold - _MARGIN]
+            found.append(pairs.T)
     return np.unique(np.concatenate(found), axis=0)
 
 
@@ -184,14 +188,14 @@ def _band_pairs(
     begins = np.concatenate([[True], keys[1:] != keys[:-1]])
     first = np.flatnonzero(begins)[np.cumsum(begins) - 1]
     place = np.arange(len(keys))
+    later = np.flatnonzero(~begins if references is None else ~begins & late[order])
     for step in range(_FIRST_IN_BAND):
-        pairs = place > first + step
+        later = later[later > first[later] + step]
         if references is not None:
-            partner_late = late[order[np.minimum(first + step, len(keys) - 1)]]
-            pairs &= late[order] & ~partner_late
-        if not pairs.any():
+            later = later[~late[order[first[later] + step]]]
+        if not len(later):
             return
-        yield order[place[pairs]], order[first[pairs] + step]
+        yield order[later], order[first[later] + step]
     crowded = place > first + _FIRST_IN_BAND
     crowded |= np.isin(first, np.unique(first[crowded]))
     yield from _neighbours(minhash, rows, order[crowded], keys[crowded], start + BAND_WIDTH, late)
@@ -220,13 +224,13 @@ def _neighbours(
         yield later, earlier
 
 
-def _estimate(minhash: NDArray[np.uint32], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Similarity of pairs as their signatures tell it, in chunks to stay small."""
-    agreeing = [
-        np.count_nonzero(minhash[one[start : start + _CHUNK]] == minhash[two[start : start + _CHUNK]], axis=1)
-        for start in range(0, len(one), _CHUNK)
-    ]
-    return np.concatenate([np.empty(0), *agreeing]) / _LENGTH
+def _estimate(minhash: NDArray[Any], one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Similarity of pairs as their signatures tell it, in chunks that stay in the processor's cache."""
+    agreeing = [np.empty(0)]
+    for start in range(0, len(one), _CHUNK):
+        rows, others = (minhash.take(each[start : start + _CHUNK], axis=0) for each in (one, two))
+        agreeing.append(np.bitwise_count(np.packbits(rows == others, axis=1).view(np.uint64))[:, 0])
+    return np.concatenate(agreeing) / _LENGTH
 
 
 def equal_to(signatures: Signatures, rows: NDArray[np.int64], references: NDArray[np.int64]) -> NDArray[np.int64]:

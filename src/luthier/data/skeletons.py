@@ -34,13 +34,18 @@ class Skeleton:
     """What a template writes around the contents of messages."""
 
     def __init__(self, rendered: str, count: int) -> None:
-        self._pieces: list[str | int] = [rendered]
+        pieces: list[str | int] = [rendered]
         for number, mark in enumerate(marks(count)):
-            self._pieces = [part for piece in self._pieces for part in _parted(piece, mark, number)]
+            pieces = [part for piece in pieces for part in _parted(piece, mark, number)]
+        self._texts = ["" if isinstance(piece, int) else piece for piece in pieces]
+        self._gaps = [(place, piece) for place, piece in enumerate(pieces) if isinstance(piece, int)]
 
     def fill(self, contents: Sequence[str]) -> str:
         """The text with these contents."""
-        return "".join(piece if isinstance(piece, str) else contents[piece] for piece in self._pieces)
+        texts = self._texts.copy()
+        for place, number in self._gaps:
+            texts[place] = contents[number]
+        return "".join(texts)
 
 
 def _parted(piece: str | int, mark: str, number: int) -> list[str | int]:

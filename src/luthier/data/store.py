@@ -6,12 +6,11 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, get_args, overload
+from typing import Any, NamedTuple, Self, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,10 @@ from luthier.data.records import TokenSequence
 _BATCH = 1000
 _BATCH_CHARACTERS = 4_000_000
 _to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_from_json = json.JSONDecoder().raw_decode
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A row as it is kept aside between the passes.
 
     Attributes:
@@ -53,7 +52,7 @@ class Kept:
     parent_id: int | None = None
     parts: int = 0
     source: int = 0
-    content: str = field(default="", compare=False)
+    content: str = ""
 
 
 KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_args(Example)}
@@ -62,8 +61,8 @@ KINDS: dict[str, type[Example]] = {kind.__name__.lower(): kind for kind in get_a
 
 def pack(example: Example) -> str:
     """An example as JSON: its kind and its fields in order."""
-    values = (getattr(example, name) for name in example.__slots__)
-    return _to_json([type(example).__name__.lower(), *map(_plain, values)])
+    values = [_plain(getattr(example, name)) for name in example.__slots__]
+    return _to_json([type(example).__name__.lower(), *values])
 
 
 def _hash(packed: str | None) -> str:
@@ -78,16 +77,13 @@ def _plain(value: Any) -> Any:
 
 def unpack(text: str) -> Example:
     """The reverse of `pack`."""
-    name, *values = json.loads(text)
+    (name, *values), _ = _from_json(text)
     kind = KINDS[name]
-    fields = zip(kind.__slots__, values, strict=True)
-    return kind(*(_restored(field, value) for field, value in fields))
-
-
-def _restored(field: str, value: Any) -> Any:
-    if field == "messages":
-        return tuple(Message(role, content, tuple(calls), call_id) for role, content, calls, call_id in value)
-    return tuple(value) if isinstance(value, list) else value
+    if kind.__slots__[0] == "messages":
+        values[0] = tuple(
+            [Message(role, content, tuple(calls), call_id) for role, content, calls, call_id in values[0]]
+        )
+    return kind(*[tuple(value) if isinstance(value, list) else value for value in values])
 
 
 class _ArrowWriter(ABC):
@@ -137,9 +133,9 @@ class ExampleWriter(_ArrowWriter):
 
     def write(self, row: Kept) -> None:
         """Adds a row."""
-        packed = None if row.example is None else pack(row.example)
-        about = (row.reason, row.changes, row.dropped, row.origin, row.parent_id, row.parts, row.source)
-        self._waiting.append((row.file, row.line, packed, *about))
+        file, line, example, *others, _ = row
+        packed = None if example is None else pack(example)
+        self._waiting.append((file, line, packed, *others))
         self._characters += len(packed or "")
         if len(self._waiting) >= _BATCH or self._characters >= _BATCH_CHARACTERS:
             self.flush()
@@ -174,7 +170,7 @@ class Examples:
         return unpack(self._table.column("example")[row_id].as_py())
 
     def __getitem__(self, row_id: int) -> Kept:
-        return _kept(*(column[row_id].as_py() for column in self._table.columns))
+        return _kept(*[column[row_id].as_py() for column in self._table.columns])
 
     def batches(self, wanted: NDArray[np.bool_] | None = None) -> Iterator[list[Kept]]:
         """All rows in order, about a thousand at a time; without the examples of rows that are not wanted."""
@@ -190,8 +186,7 @@ class Examples:
 
 
 def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:
-    about = (*others, _hash(packed))
-    return Kept(file, line, None if packed is None else unpack(packed), *about)
+    return Kept(file, line, None if packed is None else unpack(packed), *others, _hash(packed))
 
 
 class RecordsWriter(_ArrowWriter):

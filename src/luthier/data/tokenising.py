@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count, pairwise
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -78,20 +79,38 @@ def _rows(
     renderer: Renderer,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Kept, Lines]]:
-    """Every row with its lines, encoded batch by batch."""
+    """Every row with its lines, batch by batch."""
     total = len(examples)
     pieces = count(total)
-    first = 0
-    for batch in examples.batches():
-        encoded = _encode(batch, first, decisions, encoder, renderer)
+    for first, batch, encoded in _encoded(examples, decisions, encoder, renderer):
         for row_id, row in enumerate(batch, start=first):
             entry = _entry(row_id, row, files[row.file], SPLITS[decisions.splits[row_id]], decisions)
             lines = list(_lines(entry, encoded.get(row_id), pieces))
             if row.source:
                 lines = [(line, sequence and replace(sequence, source=row.source)) for line, sequence in lines]
             yield row, lines
-        first += len(batch)
-        progress(first, total)
+        progress(first + len(batch), total)
+
+
+def _encoded(
+    examples: Examples, decisions: Decisions, encoder: Encoder, renderer: Renderer
+) -> Iterator[tuple[int, list[Kept], dict[int, Encoded]]]:
+    """Batches, each with the number of its first row and with what its rows are encoded as.
+
+    One thread encodes, and is a batch ahead: while the tokenizer works, the batch before is written.
+    """
+    with ThreadPoolExecutor(1) as thread:
+
+        def started() -> Iterator[tuple[int, list[Kept], Future[dict[int, Encoded]]]]:
+            first = 0
+            for batch in examples.batches():
+                yield first, batch, thread.submit(_encode, batch, first, decisions, encoder, renderer)
+                first += len(batch)
+
+        for one, _ in pairwise(chain(started(), [None])):
+            if one:
+                first, batch, job = one
+                yield first, batch, job.result()
 
 
 def _whole_rows(rows: Iterable[tuple[Kept, Lines]]) -> Iterator[tuple[Entry, TokenSequence | None]]:
@@ -114,9 +133,9 @@ def _settled(lines: Lines) -> Lines:
     """The line of a row of several examples in front of theirs: it is kept when one of them is."""
     (holder, _), *others = lines
     first = others[0][0]
-    holder = replace(holder, split=first.split)
+    holder = holder._replace(split=first.split)
     if not any(line.fate == "kept" for line, _ in others):
-        holder = replace(holder, fate=first.fate, reason=f"none of its examples is kept: {first.reason}")
+        holder = holder._replace(fate=first.fate, reason=f"none of its examples is kept: {first.reason}")
     return [(holder, None), *others]
 
 
@@ -174,19 +193,19 @@ def _lines(
     if encoded is None:
         yield entry, None
     elif isinstance(encoded, Rejected):
-        yield replace(entry, fate="dropped", reason=encoded.reason), None
+        yield entry._replace(fate="dropped", reason=encoded.reason), None
     elif len(encoded) == 1:
         [sequence] = encoded
         cut = f"truncated by {sequence.truncated} tokens" if sequence.truncated else ""
         changes = "; ".join(filter(None, (cut, entry.changes)))
         tokens, supervised = len(sequence.ids), sequence.supervised_count
-        yield replace(entry, changes=changes, tokens=tokens, supervised=supervised), sequence
+        yield entry._replace(changes=changes, tokens=tokens, supervised=supervised), sequence
     else:
         changes = "; ".join(filter(None, (f"split into {len(encoded)} pieces", entry.changes)))
-        yield replace(entry, changes=changes), None
+        yield entry._replace(changes=changes), None
         for sequence, row_id in zip(encoded, pieces, strict=False):
             tokens, supervised = len(sequence.ids), sequence.supervised_count
-            origin = replace(entry, row_id=row_id, origin="split", parent_id=entry.row_id)
+            origin = entry._replace(row_id=row_id, origin="split", parent_id=entry.row_id)
             # every piece carrying the whole text would make the square of a long document; tagged words have their own
             text = "" if sequence.label is None else sequence.text
-            yield replace(origin, tokens=tokens, supervised=supervised), replace(sequence, row_id=row_id, text=text)
+            yield origin._replace(tokens=tokens, supervised=supervised), replace(sequence, row_id=row_id, text=text)

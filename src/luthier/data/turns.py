@@ -14,7 +14,6 @@ from luthier.data.templates import named_templates
 from luthier.errors import ConfigError
 
 _STAND_IN = "an answer"
-_PLAIN = {"role", "content"}
 
 Asked = tuple[Conversation, int]
 """A conversation, and how many of its messages are meant."""
@@ -65,33 +64,39 @@ class ChatTemplate:
                 where="data.template: chat",
                 hint=f"set data.template to one of {', '.join(named_templates())}, or write one inline",
             )
-        chats = [(self.as_dicts(chat.messages[:upto]), list(chat.tools) or None) for chat, upto in asked]
-        alike = [tools is None and all(turn.keys() == _PLAIN for turn in turns) for turns, tools in chats]
-        plain = iter(self._plain([turns for (turns, _), same in zip(chats, alike, strict=True) if same], prompt))
+        chats = [(chat.messages[:upto], chat.tools) for chat, upto in asked]
+        plain = [not tools and self._is_plain(messages) for messages, tools in chats]
+        alike = iter(self._plain([messages for (messages, _), same in zip(chats, plain, strict=True) if same], prompt))
         return [
-            next(plain) if same else self._rendered([turns], prompt, tools)[0]
-            for (turns, tools), same in zip(chats, alike, strict=True)
+            next(alike) if same else self._rendered([messages], prompt, list(tools) or None)[0]
+            for (messages, tools), same in zip(chats, plain, strict=True)
         ]
 
-    def _plain(self, chats: Sequence[list[dict[str, Any]]], prompt: bool) -> Iterator[str]:
+    def _is_plain(self, messages: Sequence[Message]) -> bool:
+        """Whether messages are nothing but roles and contents to the template."""
+        return "tool_calls" not in self.words or not any(message.calls or message.call_id for message in messages)
+
+    def _plain(self, chats: Sequence[Sequence[Message]], prompt: bool) -> Iterator[str]:
         """Chats of nothing but roles and contents: in one call, or once for every sequence of roles."""
         if not only_prints_contents(self.text):
             yield from self._rendered(chats, prompt) if chats else []
             return
         skeletons: dict[tuple[str, ...], Skeleton] = {}
-        for turns in chats:
-            roles = tuple(turn["role"] for turn in turns)
+        for messages in chats:
+            roles = tuple([message.role for message in messages])
             if roles not in skeletons:
-                marked = [{"role": role, "content": mark} for role, mark in zip(roles, marks(len(roles)), strict=True)]
+                marked = [Message(role, mark) for role, mark in zip(roles, marks(len(roles)), strict=True)]
                 skeletons[roles] = Skeleton(self._rendered([marked], prompt)[0], len(roles))
-            yield skeletons[roles].fill([turn["content"] for turn in turns])
+            yield skeletons[roles].fill([message.text for message in messages])
 
-    def _rendered(
-        self, chats: Sequence[list[dict[str, Any]]], prompt: bool, tools: list[Any] | None = None
-    ) -> list[str]:
+    def _rendered(self, chats: Sequence[Sequence[Message]], prompt: bool, tools: list[Any] | None = None) -> list[str]:
         return list(
             self.tokenizer.apply_chat_template(
-                list(chats), tools=tools, chat_template=self.text, add_generation_prompt=prompt, tokenize=False
+                [self.as_dicts(messages) for messages in chats],
+                tools=tools,
+                chat_template=self.text,
+                add_generation_prompt=prompt,
+                tokenize=False,
             )
         )
 
