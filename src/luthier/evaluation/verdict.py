@@ -9,8 +9,8 @@ from luthier.evaluation.formatting import number, p_value, share, signed, span
 from luthier.evaluation.results import primary
 from luthier.evaluation.statistics import outcome
 
-LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge")
-"""Baselines that are linear models on word counts."""
+LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge", "tfidf_moves")
+"""Baselines that are linear models on word counts, the last one also on past moves."""
 
 
 def verdict(results: Mapping[str, Any]) -> str:
