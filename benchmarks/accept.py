@@ -12,8 +12,10 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+import walk_forward_page
 from accept_runs import LUTHIER, RECIPES, ROOT, RUNS, Run, placed
 
 from luthier import registry
@@ -24,7 +26,7 @@ PAGE = ROOT / "docs" / "results.md"
 
 def main(names: list[str]) -> int:
     """Runs what is asked for and writes the page."""
-    record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    record = recorded()
     failed: list[str] = []
     for run in RUNS:
         if names and run.name not in names:
@@ -32,10 +34,21 @@ def main(names: list[str]) -> int:
         plan, result = call("plan", run), call("train", run)
         record[run.name] = entry = summarise(plan, result)
         RECORD.write_text(json.dumps(record, indent=2) + "\n")
-        PAGE.write_text(page(record), encoding="utf-8")
+        write_page()
         failed += missed(run, entry)
     print("\n".join(failed) or "every bar was reached")
     return bool(failed)
+
+
+def recorded() -> dict[str, Any]:
+    """What earlier calls left."""
+    found: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    return found
+
+
+def write_page() -> None:
+    """docs/results.md from what is recorded."""
+    PAGE.write_text(page(recorded(), walk_forward_page.sections()), encoding="utf-8")
 
 
 def missed(run: Run, entry: dict[str, Any]) -> list[str]:
@@ -95,8 +108,8 @@ def score(values: dict[str, Any] | None, metric: str) -> str:
     return f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
 
 
-def page(record: dict[str, Any]) -> str:
-    """docs/results.md."""
+def page(record: dict[str, Any], walked: Sequence[str] = ()) -> str:
+    """docs/results.md; `walked` are the lines about windows of time."""
     lines = [
         "# Results",
         "",
@@ -109,6 +122,7 @@ def page(record: dict[str, Any]) -> str:
         if run.name in record:
             lines += section(run, record[run.name])
     lines += [
+        *walked,
         "## Plan against run",
         "",
         "| run | peak memory, plan | run | ratio | time, plan | run | ratio |",

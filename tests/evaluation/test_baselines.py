@@ -8,12 +8,15 @@ from sklearn.model_selection import train_test_split
 from luthier.data.records import TokenSequence
 from luthier.evaluation import baselines
 from luthier.evaluation.baselines import (
+    always_up,
     commonest_labels,
+    last_move,
     majority,
     mean,
     shorter,
     tfidf,
     tfidf_labels,
+    tfidf_moves,
     tfidf_ridge,
     word_tags,
 )
@@ -112,3 +115,48 @@ def test_words_keep_their_commonest_tag():
     texts = ["Nokia rose", "Nokia fell", "Nokia rose high"]
     found = word_tags(texts, ["B-ORG O", "O O", "B-ORG O O"], rows(("high Nokia jumped", "O B-ORG O")))
     assert [(row.parsed, row.form) for row in found] == [("O B-ORG O", "tags")]
+
+
+def week(move: float, news: str, symbol: str = "A") -> str:
+    way = "rose" if move >= 0 else "fell"
+    return f"From 2015-01-05 to 2015-01-12, {symbol}'s stock price {way} by {abs(move)}%. News of this week:\n- {news}"
+
+
+def said(words: str) -> str:
+    return f"[Prediction & Analysis]:\nPrediction: {words.capitalize()}"
+
+
+def test_always_up_takes_the_commonest_rise():
+    labels = [said(each) for each in ["up by 0-1%", "up by 2-3%", "up by 2-3%", "down by 4-5%", "down by 4-5%"]]
+    found = always_up(["x"] * 5, labels, rows((week(-1, "bad"), said("down by 0-1%"))))
+    assert [(row.expected, row.raw) for row in found] == [(said("down by 0-1%"), "up by 2-3%")]
+    assert always_up([], [], rows(("x", "y")))[0].raw == "up by 0-1%"
+
+
+def test_the_last_move_is_the_last_one_that_the_prompt_states():
+    texts = [week(3.2, "one") + "\n\n" + week(-1.5, "two"), week(7, "From 2 to 3, the price rose by 9%"), "no move"]
+    found = last_move([], [], rows(*((text, said("up by 0-1%")) for text in texts)))
+    assert [row.raw for row in found] == ["down by 1-2%", "up by more than 5%", ""]
+
+
+def test_logistic_regression_learns_from_words_and_from_moves():
+    labels = [said("up by 1-2%"), said("down by 3-4%")] * 20
+    by_words = [week(n % 3 - 1, ("strong quarter", "weak quarter")[n % 2]) for n in range(40)]
+    asked = rows((week(0.5, "a weak quarter"), ""), (week(0.5, "a strong quarter"), ""))
+    assert [row.raw for row in tfidf_moves(by_words, labels, asked)] == ["down by 3-4%", "up by 1-2%"]
+    by_moves = [week(-2 - n % 5 if n % 2 else 2 + n % 5, "nothing new") for n in range(40)]
+    asked = rows((week(-3, "nothing new"), ""), (week(3, "nothing new"), ""))
+    assert [row.raw for row in tfidf_moves(by_moves, labels, asked)] == ["down by 3-4%", "up by 1-2%"]
+
+
+def test_figures_are_no_words_of_the_regression():
+    labels = [said("up by 1-2%"), said("down by 3-4%")] * 20
+    dated = [week(1, f"news of day {1000 + n % 2}") for n in range(40)]
+    found = tfidf_moves(dated, labels, rows((week(1, "news of day 1000"), ""), (week(1, "news of day 1001"), "")))
+    assert found[0].raw == found[1].raw, "days and prices would tell the rows apart"
+
+
+def test_where_only_one_direction_was_seen_it_is_always_up():
+    found = tfidf_moves([week(1, "a"), week(2, "b")], [said("up by 1-2%")] * 2, rows((week(-1, "c"), "")))
+    assert [row.raw for row in found] == ["up by 1-2%"]
+    assert tfidf_moves([week(1, "a")], [said("up by 1-2%")], []) == []

@@ -207,3 +207,23 @@ def test_parts_of_written_answers_are_compared_too():
 def test_only_a_model_that_writes_has_a_speed():
     assert examiner(modes="[labels]").speed(right) is None
     assert examiner().speed(right)["rows"] == 3
+
+
+def forecasts(count=12):
+    ways = ("up by 1-2%", "down by 0-1%", "up by more than 5%")
+    return [
+        TokenSequence([1, 2], [False, True], 1, n, f"news {n % 3}", f"Prediction: {ways[n % 3]}") for n in range(count)
+    ]
+
+
+def test_metrics_bring_baselines_where_the_task_has_none():
+    def asked(**evaluation):
+        return Examiner(config(**evaluation), Writing(), renderer(()), "test", forecasts(), forecasts())
+
+    made = asked(metrics="[direction_accuracy, move_mse]", modes="[generate]")
+    found = made.compare([*made.answers("tuned", right), *made.baselines()])["results"]["test"]["generate"]
+    assert set(found["baselines"]) == {"always_up", "last_move", "tfidf_moves"}
+    assert found["baselines"]["always_up"]["direction_accuracy"]["value"] == pytest.approx(2 / 3)
+    assert found["margins"]["always_up"]["direction_accuracy"]["value"] == pytest.approx(1 / 3)
+    assert asked(metrics="[rouge_l]").baselines() == []
+    assert asked(metrics="[direction_accuracy]", baselines="false").baselines() == []

@@ -114,6 +114,8 @@ def test_every_window_is_trained_once_and_all_answers_are_scored_together(
     assert found.pooled.tuned["value"] == pytest.approx(mean), "accuracy of equally many rows"
     assert found.pooled.tuned["low"] <= mean <= found.pooled.tuned["high"]
     assert set(found.pooled.baselines) == {"majority", "tfidf"}
+    assert found.comparison["tuned"]["accuracy"] == found.pooled.tuned
+    assert {"accuracy", "mcc"} <= set(found.comparison["baselines"]["majority"]), "by every metric"
     for window, path, _ in found.windows:
         entries = list(read_ledger(Run.open(path).ledger_file))
         used = {entry.line for entry in entries if entry.fate == "kept"}

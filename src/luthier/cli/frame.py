@@ -34,6 +34,7 @@ COMMANDS = (
     "data prepare",
     "data diff",
     "data join",
+    "data forecast",
     "data merge",
     "data convert",
     "data generate",

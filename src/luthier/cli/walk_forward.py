@@ -36,6 +36,7 @@ def command(
 def show(found: WalkForward, console: Console) -> None:
     """A line for each window, and one for all answers together."""
     from luthier.evaluation.formatting import BASELINES
+    from luthier.reporting.tables import scores_table
 
     names = list(found.pooled.baselines)
     headings = ["window", ">trained on", ">test", f">{found.metric}", ">base", ">difference"]
@@ -46,6 +47,7 @@ def show(found: WalkForward, console: Console) -> None:
     rows.add_row("all together", "", *_cells(found.pooled, names), style="bold")
     console.print(rows)
     console.print("Scores with 95 % intervals; all together: over the answers of all windows.", style="dim")
+    console.print(scores_table(found.comparison, f"all together: {found.pooled.rows} rows, 95 % intervals"))
     for window, run, _ in found.windows:
         console.print(f"window {window.number}   {run}", soft_wrap=True)
 

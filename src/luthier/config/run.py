@@ -367,7 +367,9 @@ class EvaluationConfig(Part):
     )
     few_shot: int = Field(6, ge=0, description="Examples in the prompt of the few-shot base; 0 = leave it out.")
     baselines: bool = Field(
-        True, description="Score the majority class and TF-IDF with logistic regression beside the models."
+        True,
+        description="Score simple ways of answering beside the models, such as the majority class and TF-IDF with "
+        "logistic regression.",
     )
     generate: GenerateConfig = Field(default_factory=lambda: GenerateConfig(), description="Generated answers.")
     sections: Annotated[dict[str, str], AfterValidator(_as_patterns)] = Field(

@@ -68,8 +68,8 @@ class Joined:
         return values | {"left_out": dict(self.left_out.most_common()), "labels": dict(self.labels.most_common())}
 
 
-class _LeftOut(Exception):
-    """A row of the news that gets no price: what kind of case it is, and the whole reason."""
+class LeftOut(Exception):
+    """News that are left out: what kind of case it is, and the whole reason."""
 
     def __init__(self, kind: str, reason: str) -> None:
         self.kind = kind
@@ -92,15 +92,7 @@ def join(
     Raises:
         DataError: there is nothing to read, no price can be used, or the news have a column that would be written over.
     """
-    progress("reading prices", 0, None)
-    table = Prices.read(
-        read_rows(prices), plan.price_by, plan.price_time, plan.price_clock, time.time() if now is None else now
-    )
-    if not table.series:
-        listed = "\n".join(f"- {line}" for line in table.refused[:_FIRST])
-        raise DataError(f"none of {table.rows} prices can be used. The first:\n{listed}", where=prices.path)
-    progress("reading prices", table.rows, table.rows)
-    _check_columns(table, plan, prices.path)
+    table = read_prices(prices, plan, progress, now)
     made = Joined(output, output.with_name(output.name + LEFT_OUT), prices=table.rows)
     made.refused_prices, made.first_refused_prices = len(table.refused), table.refused[:_FIRST]
     with ExitStack() as stack:
@@ -111,22 +103,47 @@ def join(
         for row in read_rows(news):
             made.news += 1
             try:
-                rows.write(_line(_match(row, table, plan, made)))
+                rows.write(json_line(_match(row, table, plan, made)))
                 made.joined += 1
-            except _LeftOut as error:
+            except LeftOut as error:
                 _leave_out(row, error, made)
-                left_out.write(_line({"file": row.file, "line": row.line, "reason": str(error)}))
+                left_out.write(json_line({"file": row.file, "line": row.line, "reason": str(error)}))
             if made.news % _TELL == 0:
                 progress("joining", made.news, None)
     progress("joining", made.news, made.news)
     return made
 
 
-def _line(values: Mapping[str, Any]) -> str:
+def read_prices(prices: SourceConfig, plan: JoinPlan, progress: Progress, now: float | None = None) -> Prices:
+    """All prices that can be used, by symbol and time.
+
+    Args:
+        prices: the rows.
+        plan: which columns they have, and how their times are read.
+        progress: told how far it is.
+        now: prices from after this moment are refused; None = the present.
+
+    Raises:
+        DataError: there is nothing to read, no price can be used, or the columns that are asked for are not there.
+    """
+    progress("reading prices", 0, None)
+    table = Prices.read(
+        read_rows(prices), plan.price_by, plan.price_time, plan.price_clock, time.time() if now is None else now
+    )
+    if not table.series:
+        listed = "\n".join(f"- {line}" for line in table.refused[:_FIRST])
+        raise DataError(f"none of {table.rows} prices can be used. The first:\n{listed}", where=prices.path)
+    progress("reading prices", table.rows, table.rows)
+    _check_columns(table, plan, prices.path)
+    return table
+
+
+def json_line(values: Mapping[str, Any]) -> str:
+    """A row as a line of JSON."""
     return json.dumps(values, ensure_ascii=False, default=str) + "\n"
 
 
-def _leave_out(row: Row | BadRow, error: _LeftOut, made: Joined) -> None:
+def _leave_out(row: Row | BadRow, error: LeftOut, made: Joined) -> None:
     made.left_out[error.kind] += 1
     if len(made.first_left_out) < _FIRST:
         made.first_left_out.append(f"{row.file}:{row.line} {error}")
@@ -140,24 +157,47 @@ def _check_columns(prices: Prices, plan: JoinPlan, path: str) -> None:
         raise DataError(f"the prices have no column '{missing[0]}'", where=path, expected=", ".join(seen) or "columns")
 
 
-def _match(row: Row | BadRow, prices: Prices, plan: JoinPlan, made: Joined) -> dict[str, Any]:
-    """A row of the news with the last price before it, and its label."""
+def readable(row: Row | BadRow) -> Row:
+    """A row that could be read.
+
+    Raises:
+        LeftOut: it could not.
+    """
     if isinstance(row, BadRow):
-        raise _LeftOut("unreadable", row.reason)
+        raise LeftOut("unreadable", row.reason)
+    return row
+
+
+def told_of(row: Row, prices: Prices, plan: JoinPlan) -> tuple[str, float, Series]:
+    """Whose news a row is, when it was told, and the prices of that symbol.
+
+    Raises:
+        LeftOut: one of these is not there.
+    """
     try:
         moment = plan.clock.read(row, plan.time)
-        symbol = str(row.values.get(plan.by) or "").strip()
-        if not symbol:
-            raise UnreadableRow(f"no symbol in column '{plan.by}'")
-        series = prices.series.get(symbol)
-        if series is None:
-            raise _LeftOut("no price of its symbol", f"no price of {symbol}")
-        number = _last(row, symbol, series, moment, plan, made)
+    except UnreadableRow as error:
+        raise LeftOut("unreadable", str(error)) from None
+    symbol = str(row.values.get(plan.by) or "").strip()
+    if not symbol:
+        raise LeftOut("unreadable", f"no symbol in column '{plan.by}'")
+    series = prices.series.get(symbol)
+    if series is None:
+        raise LeftOut("no price of its symbol", f"no price of {symbol}")
+    return symbol, moment, series
+
+
+def _match(row: Row | BadRow, prices: Prices, plan: JoinPlan, made: Joined) -> dict[str, Any]:
+    """A row of the news with the last price before it, and its label."""
+    row = readable(row)
+    symbol, moment, series = told_of(row, prices, plan)
+    number = _last(row, symbol, series, moment, plan, made)
+    try:
         move = plan.move.after(series, number, moment) if plan.move else None
     except UnreadableRow as error:
-        raise _LeftOut("unreadable", str(error)) from None
+        raise LeftOut("unreadable", str(error)) from None
     if plan.move and move is None:
-        raise _LeftOut("the move is not over", f"the move after {series.named(number)} is not over: no price so late")
+        raise LeftOut("the move is not over", f"the move after {series.named(number)} is not over: no price so late")
     values = {f"price_{name}": value for name, value in series.values(number).items() if _taken(name, plan)}
     values["price_time"] = written(series.times[number])
     return _together(row, values | (_labelled(move, made) if move else {}))
@@ -179,10 +219,10 @@ def _last(row: Row, symbol: str, series: Series, moment: float, plan: JoinPlan, 
         if len(made.first_refused) < _FIRST:
             made.first_refused.append(f"{row.file}:{row.line} {refused}")
     if number < 0:
-        raise _LeftOut("no earlier price", f"no price of {symbol} before it; refused: {refused}")
+        raise LeftOut("no earlier price", f"no price of {symbol} before it; refused: {refused}")
     if plan.tolerance is not None and age > plan.tolerance:
         reason = f"the last price of {symbol} before it, {series.named(number)}, is too old"
-        raise _LeftOut("the last price is too old", f"{reason}; refused: {refused}" if refused else reason)
+        raise LeftOut("the last price is too old", f"{reason}; refused: {refused}" if refused else reason)
     return number
 
 

@@ -53,18 +53,24 @@ class NextMove:
             later = int(np.searchsorted(series.times, moment + self.horizon, "left"))
         if later >= len(series.times):
             return None
-        before = self._price(series, number)
-        change = self._price(series, later) / before - 1
+        before = price_of(series, number, self.column)
+        change = price_of(series, later, self.column) / before - 1
         label = "flat" if abs(change) < self.flat or not change else "up" if change > 0 else "down"
         return Move(label, change, float(series.times[later]))
 
-    def _price(self, series: Series, number: int) -> float:
-        value = series.values(number).get(self.column)
-        try:
-            price = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            price = 0.0
-        if not 0 < price < float("inf"):
-            shown = f"'{value[:40]}'" if isinstance(value, str) else "missing" if value is None else describe(value)
-            raise UnreadableRow(f"{series.places[number]}: the price in '{self.column}' is {shown}")
-        return price
+
+def price_of(series: Series, number: int, column: str) -> float:
+    """The price in a column.
+
+    Raises:
+        UnreadableRow: it is no number above zero.
+    """
+    value = series.values(number).get(column)
+    try:
+        price = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        price = 0.0
+    if not 0 < price < float("inf"):
+        shown = f"'{value[:40]}'" if isinstance(value, str) else "missing" if value is None else describe(value)
+        raise UnreadableRow(f"{series.places[number]}: the price in '{column}' is {shown}")
+    return price

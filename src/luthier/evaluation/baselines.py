@@ -1,4 +1,4 @@
-"""What costs next to nothing and has to be beaten: the commonest answer, and a linear model on word counts."""
+"""What costs next to nothing and has to be beaten: the commonest answer, a linear model on word counts, their like."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from luthier.data.forecasts import DIRECTIONS, Forecast, read_forecast, stated_moves
 from luthier.data.records import TokenSequence
 from luthier.data.words import is_cjk
 from luthier.tasks import BETWEEN_LABELS, CHOSEN, REJECTED, Form, Prediction, names_in
@@ -164,6 +165,67 @@ def shorter(train_texts: Sequence[str], train_labels: Sequence[str], rows: Seque
     ]
 
 
+def always_up(
+    train_texts: Sequence[str], train_labels: Sequence[str], rows: Sequence[TokenSequence]
+) -> list[Prediction]:
+    """Forecasts a rise for every row, in the range that is commonest among the training rows' rises."""
+    return _forecasts(rows, train_labels, ["up"] * len(rows))
+
+
+def last_move(
+    train_texts: Sequence[str], train_labels: Sequence[str], rows: Sequence[TokenSequence]
+) -> list[Prediction]:
+    """Forecasts the last move that a prompt states once more; a prompt that states none gets no answer."""
+    stated = [stated_moves(row.text)[-1:] for row in rows]
+    return _answers(rows, [Forecast.of(moves[0] / 100).words if moves else "" for moves in stated])
+
+
+def tfidf_moves(
+    train_texts: Sequence[str], train_labels: Sequence[str], rows: Sequence[TokenSequence]
+) -> list[Prediction]:
+    """Logistic regression of the direction on TF-IDF and the moves that a prompt states; always up where it cannot be.
+
+    The range is that which is commonest among the training rows of the direction.
+    """
+    train_texts, train_labels = _at_most(MAXIMUM_ROWS, train_texts, train_labels)
+    ways = [found.direction if found else "" for found in map(read_forecast, train_labels)]
+    texts = [row.text for row in rows]
+    if not (rows and len(set(ways)) > 1 and _has_words(train_texts)):
+        return always_up(train_texts, train_labels, rows)
+    model = _of_words_and_moves(train_texts).fit(train_texts, ways)
+    return _forecasts(rows, train_labels, [str(way) for way in model.predict(texts)])
+
+
+def _of_words_and_moves(texts: Sequence[str]) -> Any:
+    """Not fitted yet. Words are taken without figures, which are dates and prices; the last moves stand beside them."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    words = make_pipeline(FunctionTransformer(_without_figures), _features(texts))
+    moves = make_pipeline(FunctionTransformer(_last_moves), StandardScaler())
+    return make_pipeline(make_union(words, moves), LogisticRegression(max_iter=1000))
+
+
+def _without_figures(texts: Sequence[str]) -> list[str]:
+    return [re.sub(r"\d+", " ", text) for text in texts]
+
+
+def _last_moves(texts: Sequence[str]) -> Any:
+    """[n, 3]: the last three moves that each text states, in per cent; 0 where there are fewer."""
+    return np.array([([0.0, 0.0, 0.0, *stated_moves(text)])[-3:] for text in texts])
+
+
+def _forecasts(rows: Sequence[TokenSequence], train_labels: Sequence[str], ways: Sequence[str]) -> list[Prediction]:
+    """A direction for each row, in the range that is commonest among the training rows of this direction."""
+    seen = [found for found in map(read_forecast, train_labels) if found]
+    usual: dict[str, str] = {
+        way: _commonest([found.words for found in seen if found.direction == way] or [f"{way} by 0-1%"])
+        for way in DIRECTIONS
+    }
+    return _answers(rows, [usual.get(way, "") for way in ways])
+
+
 BASELINES: dict[str, Baseline] = {
     "majority": majority,
     "tfidf": tfidf,
@@ -173,5 +235,8 @@ BASELINES: dict[str, Baseline] = {
     "tfidf_ridge": tfidf_ridge,
     "word_tags": word_tags,
     "shorter": shorter,
+    "always_up": always_up,
+    "last_move": last_move,
+    "tfidf_moves": tfidf_moves,
 }
 """Simple ways of answering by the name that a task calls them by."""

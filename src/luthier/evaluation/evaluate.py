@@ -234,15 +234,21 @@ class Examiner:
         return [row[0] if isinstance(row, list) else plain for row, plain in zip(encoded, self.rows, strict=True)]
 
     def baselines(self) -> list[Answers]:
-        """The task's simple ways of answering, where all rows have an answer."""
-        names = self.task.baselines(self.renderer.labels)
+        """The simple ways of answering of the task, or else of the metrics asked for, where all rows have an answer."""
         if not (
             self.config.evaluation.baselines and len(self.rows) and all(row.label is not None for row in self.rows)
         ):
             return []
         texts = [row.text for row in self.train]
         labels = [row.label or "" for row in self.train]
+        names = self.task.baselines(self.renderer.labels) or self._beside_metrics()
         return [Answers(name, self.split, self.modes[0], BASELINES[name](texts, labels, self.rows)) for name in names]
+
+    def _beside_metrics(self) -> list[str]:
+        """What the metrics of such answers are compared with."""
+        right = [Prediction(row.row_id, row.text, row.label, row.label or "", row.label) for row in self.rows]
+        metrics = applicable(self.config.evaluation.metrics, right, self.renderer.labels)
+        return list(dict.fromkeys(name for metric in metrics.values() for name in metric.baselines))
 
     def compare(self, answers: Sequence[Answers]) -> dict[str, Any]:
         """The content of metrics.json. Baselines without a way of asking stand beside every one."""

@@ -20,6 +20,9 @@ BASELINES = {
     "tfidf_ridge": "TF-IDF + ridge regression",
     "word_tags": "Each word's commonest tag",
     "shorter": "The shorter answer",
+    "always_up": "Always up",
+    "last_move": "The last move again",
+    "tfidf_moves": "TF-IDF and moves + logistic regression",
 }
 """What the baselines are called."""
 

@@ -10,8 +10,8 @@ from luthier.evaluation.results import primary
 from luthier.evaluation.statistics import outcome
 from luthier.languages import tell
 
-LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge")
-"""Baselines that are linear models on word counts."""
+LINEAR = ("tfidf", "tfidf_labels", "tfidf_ridge", "tfidf_moves")
+"""Baselines that are linear models on word counts, the last one also on past moves."""
 
 OPENINGS = {
     "better": "Tuning helped: {score}, against {base} for the base, a difference of {detail}.",

@@ -6,6 +6,7 @@ Every function takes a configuration (a path, or a `RunConfig`) or a run (a path
 
 from __future__ import annotations
 
+from luthier.data.forecast_plan import plan_forecasts
 from luthier.data.join_plan import plan_join
 from luthier.doctor import examine as doctor
 from luthier.drafting import draft as new
@@ -20,6 +21,7 @@ from luthier.pipeline.rows import (
     generate,
     inspect,
     join,
+    make_forecasts,
     merge,
     prepare,
     profile,
@@ -55,9 +57,11 @@ __all__ = [
     "inspect",
     "join",
     "judge",
+    "make_forecasts",
     "merge",
     "new",
     "plan",
+    "plan_forecasts",
     "plan_join",
     "predict",
     "prepare",

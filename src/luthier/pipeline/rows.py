@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from luthier.config import RunConfig, SourceConfig, parse_source
 from luthier.config.writing import to_yaml
 from luthier.data.differences import Differences
+from luthier.data.forecast_plan import ForecastPlan
 from luthier.data.inspection import Inspection, inspect_row
 from luthier.data.join_plan import JoinPlan
 from luthier.data.joining import Joined
@@ -26,6 +27,7 @@ from luthier.training.session import Materials, Report
 
 if TYPE_CHECKING:
     from luthier.data.exchange import Exchange
+    from luthier.data.forecasting import Forecasts
     from luthier.data.generation import Budget, Generated, Wishes
     from luthier.endpoint import Endpoint
 
@@ -141,6 +143,36 @@ def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress
 
     sources = SourceConfig(path=news), SourceConfig(path=prices)
     return join_rows(*sources, Path(output), plan, progress or (lambda phase, done, total: None))
+
+
+def make_forecasts(
+    news: str,
+    prices: str,
+    output: str | Path,
+    plan: ForecastPlan,
+    *,
+    companies: str | None = None,
+    progress: Report | None = None,
+) -> Forecasts:
+    """Rows for a forecaster, a stock's last weeks and what it did in the next one, written with what was left out.
+
+    Args:
+        news: a file or a folder.
+        prices: likewise.
+        output: a JSON Lines file.
+        plan: see `luthier.data.forecast_plan.plan_forecasts`.
+        companies: a file of what is known of each stock.
+        progress: told (phase, done, total).
+
+    Raises:
+        DataError: there is nothing to read, or the columns are not there.
+    """
+    from luthier.config import SourceConfig
+    from luthier.data.forecasting import make_forecasts as make
+
+    about = None if companies is None else SourceConfig(path=companies)
+    say = progress or (lambda phase, done, total: None)
+    return make(SourceConfig(path=news), SourceConfig(path=prices), Path(output), plan, say, about)
 
 
 def inspect(

@@ -55,11 +55,13 @@ class WalkForward:
         metric: the deciding metric, as sentences call it.
         windows: each with its run and its scores.
         pooled: of all answers together, with an interval over all rows.
+        comparison: of all answers together by every metric, see `luthier.evaluation.comparison.compare`.
     """
 
     metric: str
     windows: list[tuple[Window, str, Scores]]
     pooled: Scores
+    comparison: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -69,6 +71,7 @@ class WalkForward:
                 window.to_dict() | {"run": run, "scores": asdict(scores)} for window, run, scores in self.windows
             ],
             "pooled": asdict(self.pooled),
+            "comparison": self.comparison,
         }
 
 
@@ -94,10 +97,11 @@ def walk_forward(windows: Sequence[Window], runs: Sequence[Run]) -> WalkForward:
     answers = {name: _pooled(name, runs, results) for name in _models(results)}
     labels = list(dict.fromkeys(label for run in runs for label in run.record["data"]["labels"]))
     baselines = {name: given for name, given in answers.items() if name not in ("tuned", "base")}
-    seed = runs[0].config.training.seed
-    together = compare(answers.get("base"), answers["tuned"], baselines, [metric], labels, seed)
+    config = runs[0].config
+    metrics = list(dict.fromkeys([metric, *config.evaluation.metrics]))
+    together = compare(answers.get("base"), answers["tuned"], baselines, metrics, labels, config.training.seed)
     rows = [(window, str(run.path), scores) for window, run, scores in zip(windows, runs, each, strict=True)]
-    return WalkForward(together["metrics"][metric]["title"], rows, Scores.of(together, metric))
+    return WalkForward(together["metrics"][metric]["title"], rows, Scores.of(together, metric), together)
 
 
 def _models(results: Sequence[Mapping[str, Any]]) -> list[str]:

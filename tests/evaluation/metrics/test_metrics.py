@@ -62,6 +62,7 @@ def test_value_is_the_formula_over_summed_counts_and_over_any_leading_dimensions
         (TAGGED, TAGS),
         (NUMBERS, []),
         (SCORED, ["up", "down"]),
+        (free([("Up by 1-2%", "Up by 2-3%"), ("Down by 0-1%", "?")]), []),
     )
     predictions, allowed = next(found for found in candidates if chosen.applies(*found))
     counts = chosen.counts(predictions, allowed)

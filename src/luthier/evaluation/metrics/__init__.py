@@ -30,6 +30,8 @@ class Metric(ABC):
     """As it stands in a sentence: "macro F1", "loss"."""
     higher_is_better: ClassVar[bool | None] = True
     """None where neither is better, such as a length."""
+    baselines: ClassVar[Sequence[str]] = ()
+    """Names in `luthier.evaluation.baselines` of what it is compared with, where the task itself has nothing."""
 
     @abstractmethod
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
