@@ -64,14 +64,18 @@ def _against_linear(comparison: Mapping[str, Any], metric: str) -> str:
 
 
 def _validity(comparison: Mapping[str, Any]) -> str:
-    invalid = comparison["tuned"].get("invalid")
-    if invalid is None:
+    tuned = comparison["tuned"]
+    if "invalid" in tuned:
+        invalid = tuned["invalid"]["value"]
+    elif "valid_forecasts" in tuned:
+        invalid = 1 - tuned["valid_forecasts"]["value"]
+    else:
         return ""
-    count = round(invalid["value"] * comparison["rows"])
+    count = round(invalid * comparison["rows"])
     if not count:
         return "None of its answers is invalid."
     verbs = "is invalid and counts" if count == 1 else "are invalid and count"
-    return f"{count} of its answers ({share(invalid['value'])}) {verbs} as wrong."
+    return f"{count} of its answers ({share(invalid)}) {verbs} as wrong."
 
 
 def _forgetting(general: Mapping[str, Any] | None) -> str:
