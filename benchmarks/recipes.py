@@ -14,9 +14,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from accept_runs import LUTHIER, RECIPES, ROOT, placed
+import stocknet
+from accept_runs import LUTHIER, PLACES, RECIPES, ROOT, placed
 
 from luthier import registry
+
+PLACES["stocknet"] = stocknet.made
 
 RECORD = ROOT / "docs" / "recipe-results.json"
 PAGE = ROOT / "docs" / "recipe-results.md"
@@ -40,6 +43,10 @@ SHORT = ("data.limit=160", "training.max_steps=20", "training.batch_size=8", "ev
 PHRASEBANK = "financial_phrasebank/Sentences_AllAgree.txt"
 CHOICE = "tal_scq5k/{}_single_choice_train_3K.jsonl"
 DEMOS = "llamafactory_demos"
+FORECASTS = (
+    "data.train.path={stocknet}/forecasts.jsonl", "data.split.test=0.03", *SHORT, "training.learning_rate=5.0e-4",
+    "training.micro_batch=auto", "method.dropout=0", "evaluation.modes=[likelihood]", "evaluation.samples=0",
+)  # fmt: skip
 
 
 def labels(recipe: str, path: str, share: float, metric: str = "f1_macro") -> Reduced:
@@ -67,9 +74,10 @@ RUNS = (
     labels("finance_headline_facts", "sentfin/SEntFiN.csv", 0.01),
     encoder("finance_entities", "{sentfin}/entities.jsonl", "entity_f1"),
     texts("finance_table_qa", "tat_qa/tatqa_dataset_dev.json", 0.05, "data.max_length=384"),
+    Reduced("finance_forecaster", FORECASTS, "perplexity"),
     texts("finance_chinese", "disc_finllm_sft_sample", 0.1),
     labels("medical_pubmedqa", "pubmedqa/ori_pqal.json", 0.06),
-    texts("medical_instructions", "medquad/medquad.tar.gz", 0.05, key="data.train.0.path"),
+    texts("medical_instructions", "medquad/medquad.tar.gz", 0.05, key="data.train.path"),
     texts("medical_dialogue_zh", "cn_medical_dialogue_sample", 0.01),
     labels("education_choice", CHOICE.format("en"), 0.04, "accuracy"),
     labels("education_choice_zh", CHOICE.format("ch"), 0.04, "accuracy"),

@@ -32,7 +32,7 @@ from typing import Any
 
 import accept
 import walk_forward_page
-from accept_runs import LUTHIER, RECIPES, ROOT
+from accept_runs import CACHE, LUTHIER, RECIPES, ROOT
 
 DATA = Path(os.environ.get("LUTHIER_DATA", ROOT.parent / "shared" / "data"))
 ARCHIVE = DATA / "stocknet" / "stocknet_price_tweets.tar.gz"
@@ -176,6 +176,15 @@ def write(archive: Path, folder: Path, symbols: Collection[str] = ()) -> None:
                         table.writeheader()
                     table.writerow({"symbol": Path(parts[2]).stem, **row})
     (folder / "direction.yaml").write_text(DIRECTION.format(rows=folder / "joined.jsonl"), encoding="utf-8")
+
+
+def made() -> Path:
+    """A folder with forecasts.jsonl of 22 stocks, made when it is not there yet."""
+    folder = CACHE / "bench" / "stocknet"
+    if not (folder / "forecasts.jsonl").exists():
+        write(ARCHIVE, folder, busiest(ARCHIVE, 22))
+        luthier([part.replace("{folder}", str(folder)) for part in EXPERIMENTS["forecaster"].rows])
+    return folder
 
 
 def run(name: str, folder: Path, more: Collection[str] = ()) -> None:

@@ -195,3 +195,33 @@ def test_rows_are_read_as_conversations_split_by_time(forecast: Any, tmp_path: P
         assert row.known is not None
         assert isinstance(row.key, float)
         assert row.known > row.key
+
+
+@pytest.mark.real
+def test_weeks_of_tweets_of_one_company(shared_data: Path, tmp_path: Path) -> None:
+    """Raw tweets and daily prices of one stock: what a prompt tells was known when it is asked, its answer was not."""
+    import csv
+    import io
+    import tarfile
+
+    news: list[str] = []
+    with tarfile.open(shared_data / "stocknet" / "stocknet_price_tweets.tar.gz") as tar:
+        for member in tar:
+            text = (tar.extractfile(member) or io.BytesIO()).read().decode() if member.isfile() else ""
+            if member.name.startswith("tweet/preprocessed/KO/"):
+                rows = [json.loads(line) for line in text.splitlines()]
+                news += [json.dumps(row | {"symbol": "KO", "text": " ".join(row["text"])}) for row in rows]
+            elif member.name == "price/raw/KO.csv":
+                prices = [json.dumps(row | {"symbol": "KO"}) for row in csv.DictReader(io.StringIO(text))]
+    (tmp_path / "news.jsonl").write_text("\n".join(news))
+    (tmp_path / "prices.jsonl").write_text("\n".join(prices))
+    plan = plan_forecasts("symbol", "created_at=Date", "Adj Close", close="16:00", zone="America/New_York")
+    sources = [SourceConfig(path=str(tmp_path / name)) for name in ("news.jsonl", "prices.jsonl")]
+    made = make_forecasts(*sources, tmp_path / "forecasts.jsonl", plan, lambda phase, done, total: None)
+    assert made.news == len(news) == made.shown + sum(made.left_out.values())
+    assert made.rows > 90
+    for line in made.output.read_text().splitlines():
+        row = json.loads(line)
+        assert row["known_time"] < row["asked_at"] < row["label_time"]
+        assert row["label"].startswith("up" if row["label_change"] >= 0 else "down")
+        assert len(stated_moves(row["prompt"])) == 3

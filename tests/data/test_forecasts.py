@@ -86,6 +86,8 @@ def test_the_line_behind_the_heading_decides(answer):
         "Prediction: (Up or Down) by (0-1, 1-2, 2-3, 3-4, 4-5 or more than 5)%\nAnalysis: up by 1-2%",
         "[Prediction & Analysis]:\n\n",
         "I cannot predict stock prices.\nPerhaps up by 1-2%.",
+        "The price was up by 1-2% last week.",
+        "Shares traded 1.7% higher.",
         "[Positive Developments]:\n1. Sales are up by 3-4%.",
     ],
 )

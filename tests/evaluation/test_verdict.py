@@ -107,3 +107,11 @@ def test_forgetting_of_labelled_rows_goes_by_their_first_metric(answers, labels)
     found = results(compare(answers(50, 0.5), answers(50, 0.5), {}, ["accuracy"], labels, seed=0))
     lost = compare(answers(200, 0.9), answers(200, 0.1, seed=3), {}, ["accuracy"], labels, seed=0)
     assert "forgotten something: its accuracy is" in verdict(found | {"forgetting": lost})
+
+
+def test_invalid_forecasts_are_told_like_invalid_labels():
+    said = ["Prediction: Up by 1-2%", "I do not know.", "Prediction: Down by 0-1%", "Up"]
+    rows = [Prediction(n, "", "Prediction: Up by 0-1%", each, each) for n, each in enumerate(said)]
+    text = verdict(results(compare(None, rows, {}, ["direction_accuracy", "valid_forecasts"], (), seed=0)))
+    assert text.startswith("The tuned model reaches direction accuracy 0.250")
+    assert text.endswith("2 of its answers (50.0\u00a0%) are invalid and count as wrong.")

@@ -97,13 +97,15 @@ def answer_of(forecast: Forecast) -> str:
 def read_forecast(answer: str) -> Forecast | None:
     """What an answer forecasts; None where it is invalid.
 
-    Read is the first line behind `Prediction:`, else behind the heading `[Prediction & Analysis]`, else the first line
-    of all. It has to name a direction with a size in per cent, and no other direction with one. A single number is a
-    range by itself.
+    Read is the first line behind `Prediction:`, else behind the heading `[Prediction & Analysis]`; without either, the
+    answer has to begin with the forecast. The line has to name a direction with a size in per cent, and no other
+    direction with one. A single number is a range by itself.
     """
     marker = _LINE.search(answer) or _HEADING.search(answer)
     said = answer[marker.end() :] if marker else answer
     line = _ANALYSIS.split(said.lstrip(" \t\r\n:*"), maxsplit=1)[0].partition("\n")[0]
+    if not marker and not _FORMS[0].match(line):
+        return None
     named = [_forecast(found) for found in next(filter(None, (list(form.finditer(line)) for form in _FORMS)), [])]
     return named[0] if len({each.direction for each in named}) == 1 else None
 

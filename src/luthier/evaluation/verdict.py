@@ -83,13 +83,17 @@ def _against_linear(comparison: Mapping[str, Any], metric: str) -> str:
 
 
 def _validity(comparison: Mapping[str, Any]) -> str:
-    invalid = comparison["tuned"].get("invalid")
-    if invalid is None:
+    tuned = comparison["tuned"]
+    if "invalid" in tuned:
+        invalid = tuned["invalid"]["value"]
+    elif "valid_forecasts" in tuned:
+        invalid = 1 - tuned["valid_forecasts"]["value"]
+    else:
         return ""
-    count = round(invalid["value"] * comparison["rows"])
+    count = round(invalid * comparison["rows"])
     if not count:
         return tell("None of its answers is invalid.")
-    part = share(invalid["value"])
+    part = share(invalid)
     if count == 1:
         return tell("1 of its answers ({share}) is invalid and counts as wrong.", share=part)
     return tell("{count} of its answers ({share}) are invalid and count as wrong.", count=count, share=part)
