@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +15,11 @@ from luthier.data.examples import Row
 from luthier.data.formats import load_format
 from luthier.data.imbalance import uneven_labels
 from luthier.data.intake import sample_rows
+from luthier.data.scripts import Language, language_of
 from luthier.data.shapes import Column, columns_of, guess_format
 from luthier.data.sources import RowSource, data_files
-from luthier.data.tally import Tally, TaskHint, near_duplicates
+from luthier.data.tally import Tally, TaskHint
 
-Language = Literal["en", "zh", "other"]
-
-_LANGUAGE_CHARACTERS = 200_000
 _TELL = 1000
 
 
@@ -76,10 +74,11 @@ class Profile:
         tokens: tokens of a row's text without any template; None without a tokenizer.
         exact_duplicates: rows that say the same as an earlier one, among all.
         sampled: the first rows, among which near-duplicates were counted.
-        near_duplicates: how many of these nearly say the same as an earlier one.
+        near_duplicates: how many of these nearly say the same as an earlier one, parts of one row left out.
         language: en (or any other in plain Latin letters) | zh | other.
         scripts: script -> rows.
         mojibake: rows with characters that were read in a wrong encoding.
+        repairable: those of them that the cleaning step `unicode` repairs.
         personal: kind of personal data -> {rows: that have some, found: pieces}; never the data.
         examples: the first rows as their format reads them, cut, without personal data.
         task: classification | conversation | text | unknown.
@@ -112,6 +111,7 @@ class Profile:
     language: Language
     scripts: dict[str, int]
     mojibake: int
+    repairable: int
     personal: dict[str, dict[str, int]]
     examples: list[dict[str, Any]]
     task: TaskHint
@@ -176,12 +176,13 @@ def _told(
         longest=lengths.longest,
         characters=lengths,
         tokens=None if seen.tokenizer is None else Lengths.of(seen.tokens),
-        exact_duplicates=len(seen.digests) - len(np.unique(np.frombuffer(seen.digests, np.uint64))),
+        exact_duplicates=seen.exact_duplicates(),
         sampled=len(seen.texts),
-        near_duplicates=near_duplicates(seen.texts),
-        language=_language(seen.texts),
+        near_duplicates=seen.near_duplicates(),
+        language=language_of(seen.texts),
         scripts=dict(seen.scripts.most_common()),
         mojibake=seen.mojibake,
+        repairable=seen.repairable,
         personal={kind: {"rows": rows, "found": seen.found[kind]} for kind, rows in seen.personal.most_common()},
         examples=seen.examples,
         task=seen.task,
@@ -196,7 +197,10 @@ def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
     if seen.bad:
         remarks.append(f"unreadable: {seen.bad} of {seen.rows} rows, such as {seen.first_bad[0]}")
     if seen.mojibake:
-        remarks.append(f"mojibake: {seen.mojibake} rows have characters that were read in a wrong encoding")
+        remarks.append(
+            f"mojibake: {seen.mojibake} rows have characters that were read in a wrong encoding "
+            f"(the cleaning step unicode repairs {seen.repairable})"
+        )
     remarks += [
         f"personal data: {kind} in {rows} rows ({seen.found[kind]} found)" for kind, rows in seen.personal.most_common()
     ]
@@ -204,15 +208,3 @@ def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         remarks.append(f"left out: {len(unknown)} files of a kind that cannot be read, such as {shown}")
     return remarks
-
-
-def _language(texts: Sequence[str]) -> Language:
-    """By the letters: Chinese characters, or nearly all plain Latin ones."""
-    letters = [character for character in "".join(texts)[:_LANGUAGE_CHARACTERS] if character.isalpha()]
-    if not letters:
-        return "other"
-    chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters) / len(letters)
-    kana = sum("\u3040" <= character <= "\u30ff" for character in letters) / len(letters)
-    if chinese > 0.3 and kana < 0.05:
-        return "zh"
-    return "en" if sum(map(str.isascii, letters)) > 0.98 * len(letters) else "other"

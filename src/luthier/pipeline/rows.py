@@ -157,16 +157,16 @@ def inspect(
 
 
 def convert(source: str | SourceConfig, to: str, output: str | Path, *, progress: Report | None = None) -> Exchange:
-    """Rows in another format, as JSON Lines; what the format has no room for is refused and counted.
+    """Rows in another format, what it has no room for refused and counted.
 
     Args:
         source: a path, or what stands in a configuration: `{path: ..., format: ..., columns: ...}`.
         to: the format that is written.
-        output: the new file.
+        output: the new file: JSON Lines, or a table, .csv or .parquet.
         progress: told (phase, done, total).
 
     Raises:
-        ConfigError: the format cannot be written.
+        ConfigError: the format cannot be written, or no file of that name.
         DataError: the source cannot be read, or nothing has room in the format.
     """
     from luthier.data.exchange import convert as write
@@ -181,7 +181,7 @@ def merge(
 
     Args:
         sources: as in `convert`.
-        output: the new file, JSON Lines.
+        output: the new file, as in `convert`.
         to: the format that is written; None = the one that holds all of them.
         progress: told (phase, done, total).
 

@@ -20,7 +20,7 @@ SOURCE = "A file, folder or archive, or a source as in a configuration: '{path: 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help=SOURCE)],
-    output: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The new file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The new file: .jsonl, or a table, .csv or .parquet.")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="alpaca, sharegpt, messages, labelled, text, ...")],
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Json = False,
