@@ -165,7 +165,7 @@ def test_kinds_that_do_not_go_together_need_a_format(tmp_path: Path) -> None:
     two = write(tmp_path / "two.jsonl", {"text": "A whole document."})
     with pytest.raises(ConfigError, match="no format holds all") as caught:
         merged(tmp_path / "out.jsonl", one, two)
-    assert caught.value.where == f"{one}: labelled, {two}: document"
+    assert caught.value.where == f"{one}: a labelled text, {two}: running text"
     made = merged(tmp_path / "out.jsonl", one, two, to="labelled")
     assert [tally.written for tally in made.tallies] == [1, 0]
     assert sum(made.tallies[1].refused.values()) == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from luthier.config import SourceConfig
 from luthier.data.examples import (
+    CALLED,
     BadRow,
     Conversation,
     Example,
@@ -219,7 +220,7 @@ def _natural(sources: Sequence[tuple[str, OpenSource]]) -> str:
         return NATURAL[found.pop()]
     if found and found <= {Conversation, Labelled, Pair}:
         return NATURAL[Conversation]
-    seen = ", ".join(f"{path}: {kind.__name__.lower()}" for path, kind in kinds.items()) or "no row could be read"
+    seen = ", ".join(f"{path}: {CALLED[kind]}" for path, kind in kinds.items()) or "no row could be read"
     raise ConfigError(
         "no format holds all of these rows", where=seen, hint="merge files of one kind, or say which format with --to"
     )
@@ -239,5 +240,9 @@ def _checked(made: Exchange) -> Exchange:
     """Refuses an empty result: an empty file would look like a success."""
     if made.written:
         return made
-    listed = "\n".join(f"- {line}" for tally in made.tallies for line in tally.first)
-    raise DataError(f"nothing can be written as {made.format}. The first rows:\n{listed}", hint="try another format")
+    reasons = (
+        f"- {tally.path}: {count:,} rows: {reason}"
+        for tally in made.tallies
+        for reason, count in (tally.unreadable + tally.refused).most_common(_FIRST)
+    )
+    raise DataError(f"nothing can be written as {made.format}:\n" + "\n".join(reasons), hint="try another format")

@@ -6,12 +6,14 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from luthier.config import SourceConfig
 from luthier.data.examples import Row
+from luthier.data.files import DOCUMENTS, kind_of
 from luthier.data.formats import load_format
 from luthier.data.imbalance import uneven_labels
 from luthier.data.intake import sample_rows
@@ -58,6 +60,7 @@ class Profile:
         files: number of files.
         unknown_files: files in the folder of a kind that cannot be read.
         kind: json | jsonl | csv | tsv | parquet | txt, of most files.
+        kinds: kind -> files.
         encoding: of the first file that is text, None for Parquet.
         encodings: encoding -> files.
         columns: of the first rows.
@@ -89,6 +92,7 @@ class Profile:
     files: int
     unknown_files: list[str]
     kind: str
+    kinds: dict[str, int]
     encoding: str | None
     encodings: dict[str, int]
     columns: list[Column]
@@ -119,22 +123,23 @@ class Profile:
 
 
 def profile(
-    path: str, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
+    source: str | SourceConfig, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
 ) -> Profile:
     """Looks at a file or folder: every row is read once, none is kept but the first 20 000 texts.
 
     Args:
-        path: the file or folder.
+        source: a path, or a source as in a configuration, whose format and columns count.
         tokenizer: counts tokens too, when given (of `transformers`).
         progress: told how far it is.
 
     Raises:
         DataError: there is nothing to read at the path.
     """
-    files, unknown = data_files(SourceConfig(path=path))
+    source = SourceConfig(path=source) if isinstance(source, str) else source
+    path, (files, unknown) = source.path, data_files(source)
     sample = sample_rows(files)
-    name, roles, named, reason = guess_format(sample)
-    seen = Tally(load_format(name, {} if named else roles) if name else None, tokenizer)
+    name, roles, columns, reason = guess_format(sample, source)
+    seen = Tally(load_format(name, columns) if name else None, tokenizer)
     for file in files:
         for row in file.rows():
             seen.add(row)
@@ -154,12 +159,13 @@ def _told(
     guess: tuple[str | None, dict[str, str], str],
     seen: Tally,
 ) -> Profile:
-    lengths = Lengths.of(seen.lengths)
+    lengths, kinds = Lengths.of(seen.lengths), Counter(file.kind for file in files).most_common()
     return Profile(
         path=path,
         files=len(files),
         unknown_files=unknown,
-        kind=Counter(file.kind for file in files).most_common(1)[0][0],
+        kind=kinds[0][0],
+        kinds=dict(kinds),
         encoding=next((file.encoding for file in files if file.encoding), None),
         encodings=dict(Counter(file.encoding or "no text" for file in files).most_common()),
         columns=columns_of(sample),
@@ -206,5 +212,7 @@ def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
     ]
     if unknown:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        remarks.append(f"left out: {len(unknown)} files of a kind that cannot be read, such as {shown}")
+        documents = any(kind_of(Path(name), DOCUMENTS) for name in unknown)
+        hint = "; documents among them are read with {path: ..., documents: true}" if documents else ""
+        remarks.append(f"left out: {len(unknown)} files that are no rows, such as {shown}{hint}")
     return remarks

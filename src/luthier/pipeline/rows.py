@@ -19,6 +19,7 @@ from luthier.data.prepare import Prepared
 from luthier.data.profile import Profile
 from luthier.data.tokenising import LEDGER
 from luthier.data.writing import ABOUT, write_preparation
+from luthier.errors import ConfigError
 from luthier.models.hardware import peak_memory_mb
 from luthier.pipeline.opening import Config, read_config
 from luthier.runs import Run
@@ -84,11 +85,13 @@ def write_prepared(
     return Preparation(target, prepared, rows, places(prepared.ledger), seconds, peak_memory_mb())
 
 
-def profile(paths: Sequence[str], *, base: str | None = None, progress: Report | None = None) -> list[Profile]:
+def profile(
+    paths: Sequence[str | SourceConfig], *, base: str | None = None, progress: Report | None = None
+) -> list[Profile]:
     """What can be seen in files and folders of rows, each read once.
 
     Args:
-        paths: files and folders.
+        paths: files and folders, or sources as in `convert`.
         base: a base model whose tokenizer counts tokens; its weights are not loaded.
         progress: told (phase, done, total).
 
@@ -100,7 +103,7 @@ def profile(paths: Sequence[str], *, base: str | None = None, progress: Report |
     from luthier.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(resolve(base)) if base else None
-    return [look(path, tokenizer, progress) for path in paths]
+    return [look(_source(path), tokenizer, progress) for path in paths]
 
 
 def diff(
@@ -127,7 +130,15 @@ def _ledger_of(path: Path, progress: Report | None) -> Path:
     """The ledger of a preparation, a run or a configuration."""
     if (path / ABOUT).is_file():
         return path / LEDGER
-    return prepare(path, progress=progress).ledger if path.is_file() else Run.open(path).ledger_file
+    if path.is_file():
+        return prepare(path, progress=progress).ledger
+    try:
+        return Run.open(path).ledger_file
+    except ConfigError as error:
+        raise ConfigError(
+            f"there is no preparation in '{path}'",
+            expected="a folder of `luthier data prepare`, a run's folder, or a configuration",
+        ) from error
 
 
 def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress: Report | None = None) -> Joined:

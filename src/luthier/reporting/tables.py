@@ -93,7 +93,7 @@ def ledger_tables(summary: Summary) -> list[Table]:
         tokens, learned = summary.tokens.get(split, 0), summary.supervised.get(split, 0)
         splits.add_row(Text(split), *map(_count, (rows, tokens, learned)))
     splits.caption = f"longest row: {_count(summary.longest)} tokens; longer than the limit: {_over(summary)}"
-    splits.caption_justify = "left"
+    splits.caption_justify, splits.min_width = "left", min(len(splits.caption), 100)  # rich folds it to the width
     tables = [splits]
     if summary.reasons:
         reasons = _table("not kept", "fate", "reason", ">rows")
@@ -163,4 +163,4 @@ def _difference(difference: Mapping[str, float] | None, higher_is_better: bool |
 
 
 def _count(value: int) -> str:
-    return f"{value:,}".replace(",", " ")
+    return f"{value:,}"

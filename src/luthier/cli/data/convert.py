@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from luthier.data.exchange import Exchange, Tally
 
+SHOWN = 3
+"""Places of missing rows that are shown."""
+
 SOURCE = "A file, folder or archive, or a source as in a configuration: '{path: a.csv, columns: {text: headline}}'."
 
 
@@ -94,5 +97,5 @@ def show_lost(made: Exchange, console: Console) -> None:
         for fate, counter in (("unreadable", tally.unreadable), ("refused", tally.refused)):
             for reason, count in counter.most_common():
                 console.print(f"{tally.path}: {count:,} {fate}: {reason}", style="yellow", soft_wrap=True)
-        for line in tally.first:
+        for line in tally.first[:SHOWN]:
             console.print(f"  {line}", style="dim", soft_wrap=True)
