@@ -101,7 +101,7 @@ def test_diff_of_other_files_says_so(config, tmp_path, labelled_file, capsys):
 
 def test_diff_without_a_preparation_is_2(tmp_path, capsys):
     assert run(["data", "diff", str(tmp_path), str(tmp_path)]) == 2
-    assert "there is no run in" in capsys.readouterr().err
+    assert "there is no preparation in" in capsys.readouterr().err
 
 
 def test_profile_of_several_files(tmp_path, labelled_file, tiny_llama, capsys):

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from luthier.config import SourceConfig
-from luthier.data import exchange
 from luthier.data.exchange import Exchange, convert, merge
 from luthier.errors import ConfigError, DataError
 
@@ -93,10 +92,10 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mon
     rows = write(tmp_path / "rows.jsonl", *[{"text": f"row {n}", "label": "up"} for n in range(5)])
     output = write(tmp_path / "out.jsonl", {"mine": 1})
 
-    def full(row: Any) -> str:
+    def full(file: Any, row: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exchange, "_line", full)
+    monkeypatch.setattr("luthier.data.row_files._add", full)
     with pytest.raises(OSError, match="No space"):
         converted(rows, "labelled", output)
     assert read(output) == [{"mine": 1}]
@@ -136,6 +135,15 @@ def test_files_of_several_formats_become_one_of_messages(tmp_path: Path) -> None
     assert (third.read, third.written, sum(third.unreadable.values())) == (2, 1, 1)
 
 
+def test_the_same_conversation_with_other_tools_is_another_row(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    one = write(
+        tmp_path / "one.jsonl", *[{"messages": turns, "tools": [{"name": name}]} for name in ("sing", "dance", "sing")]
+    )
+    [tally] = merged(tmp_path / "out.jsonl", one).tallies
+    assert (tally.written, tally.repeated) == (3, 1)
+
+
 def test_files_of_one_kind_keep_their_kind(tmp_path: Path) -> None:
     one = write(tmp_path / "one.jsonl", {"text": "Profit rose", "label": "up"})
     (tmp_path / "two.txt").write_text("Costs fell@down\nSales fell@down\n")
@@ -157,7 +165,7 @@ def test_kinds_that_do_not_go_together_need_a_format(tmp_path: Path) -> None:
     two = write(tmp_path / "two.jsonl", {"text": "A whole document."})
     with pytest.raises(ConfigError, match="no format holds all") as caught:
         merged(tmp_path / "out.jsonl", one, two)
-    assert caught.value.where == f"{one}: labelled, {two}: document"
+    assert caught.value.where == f"{one}: a labelled text, {two}: running text"
     made = merged(tmp_path / "out.jsonl", one, two, to="labelled")
     assert [tally.written for tally in made.tallies] == [1, 0]
     assert sum(made.tallies[1].refused.values()) == 1
@@ -171,3 +179,21 @@ def test_progress_counts_over_all_sources(tmp_path: Path) -> None:
     told: list[int] = []
     merge([SourceConfig(path=str(file)) for file in files], None, tmp_path / "out.jsonl", told.append)
     assert told == [1000, 1500, 2500, 3000]
+
+
+def test_a_table_holds_flat_rows_and_refuses_others(tmp_path: Path) -> None:
+    turns = [("user", "Why?"), ("assistant", "So."), ("user", "And?"), ("assistant", "That.")]
+    chat = write(
+        tmp_path / "chat.jsonl",
+        *[{"messages": [{"role": who, "content": said} for who, said in turns[:count]]} for count in (2, 4, 2)],
+    )
+    for name in ("rows.csv", "rows.parquet"):
+        [tally] = converted(chat, "alpaca", tmp_path / name).tallies
+        kind = name.partition(".")[2]
+        assert dict(tally.refused) == {f"column 'history' has parts, for which {kind} has no room: write .jsonl": 1}
+        back = converted(tmp_path / name, "messages", tmp_path / "back.jsonl")
+        assert (back.tallies[0].format, back.written) == ("alpaca", 2)
+        assert read(tmp_path / "back.jsonl")[0] == read(chat)[0]
+    with pytest.raises(DataError, match="nothing can be written as sharegpt"):
+        converted(chat, "sharegpt", tmp_path / "turns.csv")
+    assert not (tmp_path / "turns.csv").exists()

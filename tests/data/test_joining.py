@@ -103,8 +103,17 @@ def test_columns_that_are_there_already_are_not_written_over(joined: Any, tmp_pa
 def test_columns_that_are_not_there(joined: Any) -> None:
     with pytest.raises(DataError, match="the prices have no column 'open'"):
         joined(take="close,open")
-    with pytest.raises(DataError, match="none of 1 prices can be used"):
+    with pytest.raises(DataError, match="the prices have no column 'date'"):
         joined(prices="symbol,day,close\nA,2015-10-01,3\n")
+    with pytest.raises(DataError, match="none of 1 prices can be used"):
+        joined(prices="symbol,date,close\nA,soon,3\n")
+
+
+def test_news_without_any_price_are_an_error(joined: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none of 1 rows of news has a price") as caught:
+        joined([{"ticker": "A", "at": "2015-10-02T14:00Z", "text": "no symbol"}])
+    assert "no symbol in column 'symbol'" in caught.value.found
+    assert not (tmp_path / "joined.jsonl").exists()
 
 
 @pytest.mark.parametrize(

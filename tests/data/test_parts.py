@@ -130,3 +130,14 @@ def test_labels_of_entities_are_labels(tmp_path: Path) -> None:
     ]
     seen = profile(str(path))
     assert (seen.format, seen.rows, seen.labels) == ("entity_labels", 3, {"up": 1, "down": 1, "odd": 1})
+
+
+def test_a_profile_counts_duplicates_as_preparation_does(tmp_path: Path, run: Callable[..., Prepared]) -> None:
+    """Questions about one table have most of their text in common; the same table in another row is a duplicate."""
+    again = report(1, "12.5", "11.0", "8.5") | {"paragraphs": [STORY + " It was founded long ago."]}
+    for rows, near in (([report(1, "12.5", "11.0", "8.5")], 0), ([report(1, "12.5", "11.0", "8.5"), again], 3)):
+        lines = ledger(run(rows, **WHOLE))
+        dropped = [line.reason for line in lines if line.fate == "dropped" and line.origin == "part"]
+        assert [reason.startswith("near-duplicate") for reason in dropped] == [True] * near
+        seen = profile(str(tmp_path / "rows.jsonl"))
+        assert (seen.rows, seen.exact_duplicates, seen.near_duplicates) == (3 * len(rows), 0, near)

@@ -439,6 +439,42 @@ def test_files_that_steps_read_decide_the_digest(tmp_path):
     assert run(train, clean=clean).digest != first.digest
 
 
+def test_files_that_new_rows_are_made_by_decide_the_digest(tmp_path):
+    pytest.importorskip("rjieba", reason="the extra is not installed: pip install 'luthier[augment-zh]'")
+    train = write(tmp_path / "train.jsonl", [row(number) for number in range(30)])
+    thesaurus = tmp_path / "thesaurus.txt"
+    thesaurus.write_text("增长 上升\n", encoding="utf-8")
+    augment = [{"name": "synonym", "language": "zh", "lexicon": str(thesaurus)}]
+    first = run(train, augment=augment)
+    assert run(train, augment=augment).digest == first.digest
+    thesaurus.write_text("增长 攀升\n", encoding="utf-8")
+    assert run(train, augment=augment).digest != first.digest
+
+
+def talk(number, *tools):
+    turns = [("user", f"Book a flight to {headline(number)}."), ("assistant", "I cannot book flights.")]
+    return {
+        "messages": [{"role": who, "content": said} for who, said in turns],
+        "tools": [{"name": name, "parameters": {}} for name in tools],
+    }
+
+
+def test_conversations_with_other_tools_on_offer_are_no_duplicates(tmp_path):
+    rows = [talk(1), talk(1, "sing"), talk(1, "sing", "dance"), talk(1, "sing"), *(talk(n) for n in range(2, 30))]
+    prepared = run(write(tmp_path / "train.jsonl", rows), split={"test": 0, "validation": 0})
+    dropped = {entry.line: entry.reason for entry in ledger(prepared) if entry.fate != "kept"}
+    assert dropped == {4: "exact duplicate of row 1"}
+
+
+def test_a_conversation_of_the_test_leaks_whatever_its_tools(tmp_path):
+    test = write(tmp_path / "test.jsonl", [talk(1, "dance")])
+    train = write(tmp_path / "train.jsonl", [talk(1, "sing"), *(talk(n) for n in range(2, 30))])
+    lines = ledger(run(train, test=str(test), split={"validation": 0}))
+    assert {line.row_id: line.reason for line in lines if line.fate != "kept"} == {
+        0: "leak: near-duplicate of test row 29"
+    }
+
+
 def test_uneven_labels_are_named(tmp_path):
     rows = [row(number) | {"label": "up" if number % 10 else "down"} for number in range(60)]
     prepared = run(write(tmp_path / "train.jsonl", rows), split={"test": 0, "validation": 0}, clean=[])

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from luthier.config import SourceConfig
 from luthier.data.profile import profile
 from luthier.errors import DataError
 
@@ -111,8 +112,22 @@ def test_a_folder_is_one_set_and_says_what_it_left_out(tmp_path: Path) -> None:
     assert seen.scripts == {"Latin": 3}
     assert seen.remarks == [
         f"unreadable: 2 of 5 rows, such as {folder / 'a.jsonl'}:2 column 'text' is empty",
-        f"left out: 1 files of a kind that cannot be read, such as {folder / 'c.bin'}",
+        f"left out: 1 files that are no rows, such as {folder / 'c.bin'}",
     ]
+
+
+def test_a_source_may_say_more_than_its_path(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("Profit rose\nSales fell\n")
+    (tmp_path / "note.md").write_text("# Note\n\nThe board met.\n")
+    seen = profile(str(tmp_path))
+    assert (seen.rows, seen.kinds) == (2, {"txt": 1})
+    assert seen.remarks[-1].endswith("note.md; documents among them are read with {path: ..., documents: true}")
+    assert profile(SourceConfig(path=str(tmp_path), documents=True)).rows == 2
+    (tmp_path / "rows.csv").write_text("a,b\nProfit rose,up\nSales fell,down\n")
+    told = profile(SourceConfig(path=str(tmp_path / "rows.csv"), columns={"text": "a", "label": "b"}))
+    assert (told.format, told.roles, told.labels) == ("labelled", {"text": "a", "label": "b"}, {"up": 1, "down": 1})
+    told = profile(SourceConfig(path=str(tmp_path / "rows.csv"), format="text", columns={"text": "a"}))
+    assert (told.format, told.task, told.reason) == ("text", "text", "text, as it was told")
 
 
 def test_near_duplicates_are_counted_besides_exact_ones(tmp_path: Path) -> None:

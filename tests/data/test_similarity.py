@@ -105,3 +105,24 @@ def test_pairs_come_row_by_row() -> None:
     pairs = np.array([[3, 0], [3, 1], [7, 3]])
     assert list(by_row(pairs)) == [(3, [0, 1]), (7, [3])]
     assert list(by_row(pairs[:0])) == []
+
+
+def test_the_same_words_with_other_tools_on_offer_are_no_duplicates() -> None:
+    tools = ["", '["book"]', '["book"]', '["sing"]', ""]
+    signer = Signer()
+    signer.add([BASE] * 3, tools[:3])
+    signer.add([BASE, BASE + "!"], tools[3:])
+    signatures, rows = signer.finish(), np.arange(5)
+    assert equal_to(signatures, rows, rows).tolist() == [0, 1, 1, 3, 4]
+    texts = [*[BASE] * 4, BASE + "!"]
+    assert nearest_earlier(signatures, np.array([0, 1, 3, 4]), 0.8, texts.__getitem__) == {4: 0}
+
+
+def test_parts_of_one_row_hide_no_duplicate_among_other_rows() -> None:
+    texts = [BASE, BASE + " or so", BASE + " or so, in all of the markets"]
+    assert jaccard(texts[0], texts[2]) < 0.8 < min(jaccard(texts[0], texts[1]), jaccard(texts[1], texts[2]))
+
+    def related(row: int, other: int) -> bool:
+        return {row, other} == {0, 1}
+
+    assert nearest_earlier(sign(texts), np.arange(3), 0.8, texts.__getitem__, related) == {2: 1}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from luthier.data.mojibake import is_mojibake
-from luthier.data.scripts import script_of
+from luthier.data.mojibake import is_mojibake, undone
+from luthier.data.scripts import language_of, script_of
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,26 @@ def test_damage_is_seen(text: str) -> None:
 @pytest.mark.parametrize("text", SOUND)
 def test_sound_text_is_left_alone(text: str) -> None:
     assert not is_mojibake(text)
+    assert undone(text) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"), [("the bank’s café", "cp1252"), ("Société Générale", "latin-1"), ("中文财报业绩增长", "gb18030")]
+)
+def test_what_lost_nothing_is_undone(said: str, wrong: str) -> None:
+    damaged = said.encode().decode(wrong)
+    assert is_mojibake(damaged)
+    assert undone(damaged) == said
+
+
+def test_what_lost_something_stays() -> None:
+    damaged = "公司业绩增长百分之".encode().decode("gb18030", "replace").replace("\ufffd", "?")
+    assert is_mojibake(damaged)
+    assert undone(damaged) == damaged
+
+
+def test_the_language_goes_by_all_texts_together() -> None:
+    assert language_of(["净利润", " profit rose"]) == "other"
+    assert language_of(["净利润增长了百分之二十", "ETF"]) == "zh"
+    assert language_of(["Profit rose by a fifth", "Le bénéfice a augmenté"]) == "other"
+    assert language_of([]) == "other"

@@ -47,7 +47,7 @@ def test_a_gain_is_green_on_a_terminal(full_run):
 
 def test_the_ledger_adds_up(full_run):
     text = printed(ledger_tables(summarise(full_run.ledger_file)))
-    assert "2 000 rows in, 1 931 kept, 69 left out" in text
+    assert "2,000 rows in, 1,931 kept, 69 left out" in text
     for word in ("train", "validation", "too long", "repaired text", "longest row: 99 tokens"):
         assert word in text
 
@@ -65,7 +65,7 @@ def test_how_often_rows_are_seen():
     mix = [{"name": f"label {n} [b]", "rows": 1000 + n, "repeats": 1.5, "epochs": 3.0} for n in range(25)]
     text = printed([mix_table(mix)])
     assert "label 7 [b]" in text
-    assert "1 007" in text
+    assert "1,007" in text
     assert "1.50 times" in text
     assert "3.00 times" in text
     assert "label 20" not in text

@@ -89,11 +89,13 @@ class Prices:
     Attributes:
         series: by symbol.
         rows: rows read.
+        columns: of the first row.
         refused: rows that are not used, as `file:line reason`.
     """
 
     series: dict[str, Series] = field(default_factory=dict)
     rows: int = 0
+    columns: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     @classmethod
@@ -111,6 +113,8 @@ class Prices:
         gathered: dict[str, tuple[array[float], list[str], list[bytes]]] = {}
         for row in rows:
             prices.rows += 1
+            if isinstance(row, Row) and not prices.columns:
+                prices.columns = [str(name) for name in row.values]
             place = f"{row.file}:{row.line}"
             try:
                 symbol, moment = _symbol(row, by), clock.read(_readable(row), column)

@@ -17,11 +17,17 @@ from luthier.data.examples import Example
 from luthier.data.similarity import Signatures, Signer, exact_digests
 from luthier.data.splits import TEST, TRAIN, VALIDATION, find_leaks
 from luthier.data.store import Examples, ExampleWriter, Kept
+from luthier.data.texts import offered_tools
 
 if TYPE_CHECKING:
     from luthier.data.augmentation import Augmentation, NewRow
 
 Progress = Callable[[str, int, int | None], None]
+
+
+def load_augmentations(config: DataConfig) -> list[Augmentation]:
+    """The ways of making new rows, in order."""
+    return [registry.load("augmentation", options.name)(options, config) for options in config.augment]
 
 
 def augment(
@@ -39,7 +45,7 @@ def augment(
     Returns:
         All rows: those of files, then the new ones, which are numbered on.
     """
-    steps: list[Augmentation] = [registry.load("augmentation", each.name)(each, config) for each in config.augment]
+    steps = load_augmentations(config)
     for step in steps:
         step.look(row.example for batch in _training_rows(rows, made) for _, row in batch if row.example)
     total = len(rows.examples)
@@ -95,8 +101,9 @@ class _NewRows:
         parents = dict(batch)
         pairs = [(row_id, row.example) for row_id, row in batch if row.example is not None]
         made = list(step.make(pairs))
-        self._signer.add([row.example.comparable for row in made])
-        digests = exact_digests([self._identity(row.example) for row in made]).tolist()
+        tools = [offered_tools(row.example) for row in made]
+        self._signer.add([row.example.comparable for row in made], tools)
+        digests = exact_digests([self._identity(row.example) for row in made], tools).tolist()
         for row, digest in zip(made, digests, strict=True):
             reason = row.refused or self._known(digest)
             self._write(row, parents[row.parent], reason)

@@ -225,6 +225,18 @@ Example = Conversation | Labelled | MultiLabelled | Scored | TaggedWords | Pair 
 """A tagged union: what the class is, is the tag. Every kind has the text by which rows are compared, without the answer
 where there is a right one, and the classes that its answer names."""
 
+CALLED: dict[type[Example], str] = {
+    Conversation: "a conversation",
+    Document: "running text",
+    Labelled: "a labelled text",
+    MultiLabelled: "a text with several labels",
+    Pair: "a pair of texts",
+    Preference: "a preference",
+    Scored: "a scored text",
+    TaggedWords: "tagged words",
+}
+"""What messages call each kind of example."""
+
 
 class UnreadableRow(Exception):
     """A row that a format cannot read; its message becomes the ledger's reason. The row is quarantined, not lost."""

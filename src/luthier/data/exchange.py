@@ -5,8 +5,6 @@ Nothing is lost silently: an example that the new format has no room for is refu
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 
 from luthier.config import SourceConfig
 from luthier.data.examples import (
+    CALLED,
     BadRow,
     Conversation,
     Example,
@@ -28,6 +27,9 @@ from luthier.data.formats import Format, Part, Writable, examples_in
 from luthier.data.intake import OpenSource
 from luthier.data.ledger import reason_class
 from luthier.data.readable import NATURAL, load_writer
+from luthier.data.row_files import fitting, kind_of_new, writing_rows
+from luthier.data.similarity import exact_digests
+from luthier.data.texts import offered_tools
 from luthier.errors import ConfigError, DataError
 from luthier.runs.files import replacing
 
@@ -76,6 +78,13 @@ class Tally:
         if used <= set(row.values):  # else the roles are played inside of a column
             self.left_out |= dict.fromkeys(str(column) for column in row.values if column not in used)
 
+    def met_again(self, earlier: Tally) -> None:
+        """Counts an example that a source has said already, this one or one before it."""
+        if earlier is self:
+            self.repeated += 1
+        else:
+            self.shared[earlier.path] += 1
+
     def lost(self, counter: Counter[str], row: Row | BadRow, reason: str) -> None:
         """Counts an example that is not written."""
         counter[reason_class(reason)] += 1
@@ -106,26 +115,27 @@ class Exchange:
 
 
 def convert(source: SourceConfig, to: str, output: Path, progress: Callable[[int], None]) -> Exchange:
-    """Writes the examples of a source as rows of another format, JSON Lines.
+    """Writes the examples of a source as rows of another format.
 
     Args:
         source: what is read.
         to: the format that is written.
-        output: the new file.
+        output: the new file, JSON Lines or a table, by its suffix.
         progress: told how many rows were read.
 
     Raises:
-        ConfigError: no row can be written in that format, or the output is what is read.
+        ConfigError: no row can be written in that format, or the output is what is read, or no such file.
         DataError: the source cannot be read, or none of its examples has room in the format.
     """
     notes: list[str] = []
-    writer = load_writer(to)
+    writer, kind = load_writer(to), kind_of_new(output)
     _check_output(output, [source])
     opened = OpenSource.open(source, notes.append)
     tally = Tally(source.path, opened.name)
-    with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
-        for _, row in _rewritten(opened, writer, tally, progress):
-            file.write(_line(row))
+    with replacing(output) as aside:
+        with writing_rows(aside, kind) as write:
+            for _, row in _rewritten(opened, writer, kind, tally, progress):
+                write(row)
         return _checked(Exchange(output, to, [tally], notes))
 
 
@@ -135,32 +145,29 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
     Args:
         sources: what is read, in order.
         to: the format that is written; None = the one that holds all their kinds.
-        output: the new file, JSON Lines.
+        output: the new file, JSON Lines or a table, by its suffix.
         progress: told how many rows were read.
 
     Raises:
-        ConfigError: no row can be written in that format, or no format holds all of them.
+        ConfigError: no row can be written in that format, or no format holds all of them, or no such file.
         DataError: a source cannot be read, or nothing has room in the format.
     """
-    notes: list[str] = []
+    notes, kind = list[str](), kind_of_new(output)
     _check_output(output, sources)
     opened = [OpenSource.open(source, notes.append) for source in sources]
     to = to or _natural([(source.path, each) for source, each in zip(sources, opened, strict=True)])
     writer = load_writer(to)
     tallies = [Tally(source.path, each.name) for source, each in zip(sources, opened, strict=True)]
     said: dict[int, int] = {}  # the hash of a text and the first source that has it: about 100 MB for a million rows
-    with replacing(output) as aside, aside.open("w", encoding="utf-8") as file:
-        for place, (tally, each) in enumerate(zip(tallies, opened, strict=True)):
-            before = sum(earlier.read for earlier in tallies[:place])
-            for example, row in _rewritten(each, writer, tally, progress, before):
-                file.write(_line({**row, ORIGIN: tally.path}))
-                key = _key(example)
-                if (first := said.get(key)) is None:
-                    said[key] = place
-                elif first == place:
-                    tally.repeated += 1
-                else:
-                    tally.shared[tallies[first].path] += 1
+    with replacing(output) as aside:
+        with writing_rows(aside, kind) as write:
+            for place, (tally, each) in enumerate(zip(tallies, opened, strict=True)):
+                before = sum(earlier.read for earlier in tallies[:place])
+                for example, row in _rewritten(each, writer, kind, tally, progress, before):
+                    write({**row, ORIGIN: tally.path})
+                    if (key := _key(example)) in said:
+                        tally.met_again(tallies[said[key]])
+                    said.setdefault(key, place)
         return _checked(Exchange(output, to, tallies, notes))
 
 
@@ -171,7 +178,7 @@ def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:
 
 
 def _rewritten(
-    opened: OpenSource, writer: Writable, tally: Tally, progress: Callable[[int], None], before: int = 0
+    opened: OpenSource, writer: Writable, kind: str, tally: Tally, progress: Callable[[int], None], before: int = 0
 ) -> Iterator[tuple[Example, dict[str, Any]]]:
     """Every example that the new format has room for, with its row; the others are counted."""
     for row in opened.rows():
@@ -183,7 +190,7 @@ def _rewritten(
                 tally.lost(tally.unreadable, row, str(part))
                 continue
             try:
-                written = writer.row(part)
+                written = fitting(writer.row(part), kind)
             except UnwritableExample as error:
                 tally.lost(tally.refused, row, str(error))
                 continue
@@ -213,7 +220,7 @@ def _natural(sources: Sequence[tuple[str, OpenSource]]) -> str:
         return NATURAL[found.pop()]
     if found and found <= {Conversation, Labelled, Pair}:
         return NATURAL[Conversation]
-    seen = ", ".join(f"{path}: {kind.__name__.lower()}" for path, kind in kinds.items()) or "no row could be read"
+    seen = ", ".join(f"{path}: {CALLED[kind]}" for path, kind in kinds.items()) or "no row could be read"
     raise ConfigError(
         "no format holds all of these rows", where=seen, hint="merge files of one kind, or say which format with --to"
     )
@@ -225,18 +232,17 @@ def _first_kind(opened: OpenSource) -> type[Example] | None:
 
 
 def _key(example: Example) -> int:
-    """Equal for examples that say the same but for spacing."""
-    said = " ".join(example.comparable.split()).encode()
-    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+    """Equal for examples that say the same but for spacing, with the same tools."""
+    return int(exact_digests([example.comparable], [offered_tools(example)])[0])
 
 
 def _checked(made: Exchange) -> Exchange:
     """Refuses an empty result: an empty file would look like a success."""
     if made.written:
         return made
-    listed = "\n".join(f"- {line}" for tally in made.tallies for line in tally.first)
-    raise DataError(f"nothing can be written as {made.format}. The first rows:\n{listed}", hint="try another format")
+    reasons = (
+        f"- {tally.path}: {count:,} rows: {reason}"
+        for tally in made.tallies
+        for reason, count in (tally.unreadable + tally.refused).most_common(_FIRST)
+    )
+    raise DataError(f"nothing can be written as {made.format}:\n" + "\n".join(reasons), hint="try another format")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -110,6 +110,11 @@ def join(
                 left_out.write(json_line({"file": row.file, "line": row.line, "reason": str(error)}))
             if made.news % _TELL == 0:
                 progress("joining", made.news, None)
+        if not made.joined:
+            raise DataError(
+                f"none of {made.news} rows of news has a price. The first:\n{_listed(made.first_left_out)}",
+                where=news.path,
+            )
     progress("joining", made.news, made.news)
     return made
 
@@ -130,11 +135,8 @@ def read_prices(prices: SourceConfig, plan: JoinPlan, progress: Progress, now: f
     table = Prices.read(
         read_rows(prices), plan.price_by, plan.price_time, plan.price_clock, time.time() if now is None else now
     )
-    if not table.series:
-        listed = "\n".join(f"- {line}" for line in table.refused[:_FIRST])
-        raise DataError(f"none of {table.rows} prices can be used. The first:\n{listed}", where=prices.path)
+    _check_prices(table, plan, prices.path)
     progress("reading prices", table.rows, table.rows)
-    _check_columns(table, plan, prices.path)
     return table
 
 
@@ -149,12 +151,24 @@ def _leave_out(row: Row | BadRow, error: LeftOut, made: Joined) -> None:
         made.first_left_out.append(f"{row.file}:{row.line} {error}")
 
 
-def _check_columns(prices: Prices, plan: JoinPlan, path: str) -> None:
-    """Whether the prices have the columns that are asked for."""
-    seen = next(iter(prices.series.values())).values(0)
-    wanted = [*(plan.take or ()), *([plan.move.column] if plan.move else ())]
-    if missing := [name for name in wanted if name not in seen]:
-        raise DataError(f"the prices have no column '{missing[0]}'", where=path, expected=", ".join(seen) or "columns")
+def _check_prices(prices: Prices, plan: JoinPlan, path: str) -> None:
+    """Whether the prices have the columns that are asked for, and one of them can be used."""
+    wanted = [plan.price_by, plan.price_time, *(plan.take or ()), *([plan.move.column] if plan.move else ())]
+    if prices.columns and (missing := [name for name in wanted if name not in prices.columns]):
+        raise DataError(
+            f"the prices have no column '{missing[0]}'",
+            where=path,
+            expected=f"one of {', '.join(prices.columns)}",
+            hint="--by and --time take NEWS=PRICES where the columns have different names",
+        )
+    if not prices.series:
+        raise DataError(
+            f"none of {prices.rows} prices can be used. The first:\n{_listed(prices.refused[:_FIRST])}", where=path
+        )
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def readable(row: Row | BadRow) -> Row:

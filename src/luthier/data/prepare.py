@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.config import RunConfig
-from luthier.data.augmenting import augment
+from luthier.data.augmenting import augment, load_augmentations
 from luthier.data.cleaner import CLEANING, Cleaner, load_steps
 from luthier.data.decisions import Gathered, decide, gather
 from luthier.data.intake import iterate_examples, sources_of
@@ -28,11 +28,11 @@ from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.data.workshop import once, workshop
 from luthier.errors import DataError
-from luthier.runs.files import read_json, write_json
+from luthier.runs.files import content_hash, read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
 
-DATA_VERSION = 3
+DATA_VERSION = 4
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 Progress = Callable[[str, int, int | None], None]
@@ -166,6 +166,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
         "version": DATA_VERSION,
         "files": [(file.name, file.digest()) for file in files],
         "cleaning": [file.digest() for step in load_steps(config.data) for file in step.files()],
+        "augmentation": [content_hash(path) for way in load_augmentations(config.data) for path in way.files()],
         "data": config.data.model_dump(mode="json", exclude=_DRAWN),
         "task": config.task.model_dump(mode="json"),
         "tokenizer": tokenizer_digest,

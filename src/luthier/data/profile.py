@@ -6,22 +6,22 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from luthier.config import SourceConfig
 from luthier.data.examples import Row
+from luthier.data.files import DOCUMENTS, kind_of
 from luthier.data.formats import load_format
 from luthier.data.imbalance import uneven_labels
 from luthier.data.intake import sample_rows
+from luthier.data.scripts import Language, language_of
 from luthier.data.shapes import Column, columns_of, guess_format
 from luthier.data.sources import RowSource, data_files
-from luthier.data.tally import Tally, TaskHint, near_duplicates
+from luthier.data.tally import Tally, TaskHint
 
-Language = Literal["en", "zh", "other"]
-
-_LANGUAGE_CHARACTERS = 200_000
 _TELL = 1000
 
 
@@ -60,6 +60,7 @@ class Profile:
         files: number of files.
         unknown_files: files in the folder of a kind that cannot be read.
         kind: json | jsonl | csv | tsv | parquet | txt, of most files.
+        kinds: kind -> files.
         encoding: of the first file that is text, None for Parquet.
         encodings: encoding -> files.
         columns: of the first rows.
@@ -76,10 +77,11 @@ class Profile:
         tokens: tokens of a row's text without any template; None without a tokenizer.
         exact_duplicates: rows that say the same as an earlier one, among all.
         sampled: the first rows, among which near-duplicates were counted.
-        near_duplicates: how many of these nearly say the same as an earlier one.
+        near_duplicates: how many of these nearly say the same as an earlier one, parts of one row left out.
         language: en (or any other in plain Latin letters) | zh | other.
         scripts: script -> rows.
         mojibake: rows with characters that were read in a wrong encoding.
+        repairable: those of them that the cleaning step `unicode` repairs.
         personal: kind of personal data -> {rows: that have some, found: pieces}; never the data.
         examples: the first rows as their format reads them, cut, without personal data.
         task: classification | conversation | text | unknown.
@@ -90,6 +92,7 @@ class Profile:
     files: int
     unknown_files: list[str]
     kind: str
+    kinds: dict[str, int]
     encoding: str | None
     encodings: dict[str, int]
     columns: list[Column]
@@ -112,6 +115,7 @@ class Profile:
     language: Language
     scripts: dict[str, int]
     mojibake: int
+    repairable: int
     personal: dict[str, dict[str, int]]
     examples: list[dict[str, Any]]
     task: TaskHint
@@ -119,22 +123,23 @@ class Profile:
 
 
 def profile(
-    path: str, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
+    source: str | SourceConfig, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
 ) -> Profile:
     """Looks at a file or folder: every row is read once, none is kept but the first 20 000 texts.
 
     Args:
-        path: the file or folder.
+        source: a path, or a source as in a configuration, whose format and columns count.
         tokenizer: counts tokens too, when given (of `transformers`).
         progress: told how far it is.
 
     Raises:
         DataError: there is nothing to read at the path.
     """
-    files, unknown = data_files(SourceConfig(path=path))
+    source = SourceConfig(path=source) if isinstance(source, str) else source
+    path, (files, unknown) = source.path, data_files(source)
     sample = sample_rows(files)
-    name, roles, named, reason = guess_format(sample)
-    seen = Tally(load_format(name, {} if named else roles) if name else None, tokenizer)
+    name, roles, columns, reason = guess_format(sample, source)
+    seen = Tally(load_format(name, columns) if name else None, tokenizer)
     for file in files:
         for row in file.rows():
             seen.add(row)
@@ -154,12 +159,13 @@ def _told(
     guess: tuple[str | None, dict[str, str], str],
     seen: Tally,
 ) -> Profile:
-    lengths = Lengths.of(seen.lengths)
+    lengths, kinds = Lengths.of(seen.lengths), Counter(file.kind for file in files).most_common()
     return Profile(
         path=path,
         files=len(files),
         unknown_files=unknown,
-        kind=Counter(file.kind for file in files).most_common(1)[0][0],
+        kind=kinds[0][0],
+        kinds=dict(kinds),
         encoding=next((file.encoding for file in files if file.encoding), None),
         encodings=dict(Counter(file.encoding or "no text" for file in files).most_common()),
         columns=columns_of(sample),
@@ -176,12 +182,13 @@ def _told(
         longest=lengths.longest,
         characters=lengths,
         tokens=None if seen.tokenizer is None else Lengths.of(seen.tokens),
-        exact_duplicates=len(seen.digests) - len(np.unique(np.frombuffer(seen.digests, np.uint64))),
+        exact_duplicates=seen.exact_duplicates(),
         sampled=len(seen.texts),
-        near_duplicates=near_duplicates(seen.texts),
-        language=_language(seen.texts),
+        near_duplicates=seen.near_duplicates(),
+        language=language_of(seen.texts),
         scripts=dict(seen.scripts.most_common()),
         mojibake=seen.mojibake,
+        repairable=seen.repairable,
         personal={kind: {"rows": rows, "found": seen.found[kind]} for kind, rows in seen.personal.most_common()},
         examples=seen.examples,
         task=seen.task,
@@ -196,23 +203,16 @@ def _remarks(seen: Tally, unknown: Sequence[str]) -> list[str]:
     if seen.bad:
         remarks.append(f"unreadable: {seen.bad} of {seen.rows} rows, such as {seen.first_bad[0]}")
     if seen.mojibake:
-        remarks.append(f"mojibake: {seen.mojibake} rows have characters that were read in a wrong encoding")
+        remarks.append(
+            f"mojibake: {seen.mojibake} rows have characters that were read in a wrong encoding "
+            f"(the cleaning step unicode repairs {seen.repairable})"
+        )
     remarks += [
         f"personal data: {kind} in {rows} rows ({seen.found[kind]} found)" for kind, rows in seen.personal.most_common()
     ]
     if unknown:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        remarks.append(f"left out: {len(unknown)} files of a kind that cannot be read, such as {shown}")
+        documents = any(kind_of(Path(name), DOCUMENTS) for name in unknown)
+        hint = "; documents among them are read with {path: ..., documents: true}" if documents else ""
+        remarks.append(f"left out: {len(unknown)} files that are no rows, such as {shown}{hint}")
     return remarks
-
-
-def _language(texts: Sequence[str]) -> Language:
-    """By the letters: Chinese characters, or nearly all plain Latin ones."""
-    letters = [character for character in "".join(texts)[:_LANGUAGE_CHARACTERS] if character.isalpha()]
-    if not letters:
-        return "other"
-    chinese = sum("\u4e00" <= character <= "\u9fff" for character in letters) / len(letters)
-    kana = sum("\u3040" <= character <= "\u30ff" for character in letters) / len(letters)
-    if chinese > 0.3 and kana < 0.05:
-        return "zh"
-    return "en" if sum(map(str.isascii, letters)) > 0.98 * len(letters) else "other"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from luthier.config import SourceConfig
 from luthier.data.examples import Row, UnreadableRow
 from luthier.data.formats import describe, detect, load_format
 from luthier.data.personal import hidden
@@ -32,25 +33,27 @@ class Column:
     examples: list[str]
 
 
-def guess_format(rows: Sequence[Row]) -> tuple[str | None, dict[str, str], bool, str]:
-    """The format of the first rows: its name, roles, whether the columns' names alone told them, and the reason."""
+def guess_format(rows: Sequence[Row], source: SourceConfig) -> tuple[str | None, dict[str, str], dict[str, str], str]:
+    """The format of the first rows: its name, roles, the columns that have to be said to load it, and the reason."""
     if not rows:
-        return None, {}, True, "no row could be read"
-    try:
-        name, reason = detect(rows, {})
-    except DataError as error:
-        roles = _roles_by_values(rows)
-        if roles is None:
-            return None, {}, True, error.found
-        text, label = roles.values()
-        return "labelled", roles, False, f"labelled: '{label}' has few values, '{text}' is the longest text"
-    form = load_format(name, {})
+        return None, {}, {}, "no row could be read"
+    name, reason = source.format, f"{source.format}, as it was told"
+    if name == "auto":
+        try:
+            name, reason = detect(rows, source.columns)
+        except DataError as error:
+            roles = None if source.columns else _roles_by_values(rows)
+            if roles is None:
+                return None, {}, {}, error.found
+            text, label = roles.values()
+            return "labelled", roles, roles, f"labelled: '{label}' has few values, '{text}' is the longest text"
+    form = load_format(name, source.columns)
     for row in rows:
         try:
-            return name, form.roles(row), True, reason
+            return name, form.roles(row), source.columns, reason
         except UnreadableRow:
             continue
-    return name, {}, True, reason
+    return name, {}, source.columns, reason
 
 
 def _roles_by_values(rows: Sequence[Row]) -> dict[str, str] | None:

@@ -35,12 +35,18 @@ class Signatures:
     """What is kept of n texts to compare them.
 
     Attributes:
-        exact: uint64 [n], equal for texts that are the same but for spacing.
-        minhash: uint32 [n, 64].
+        exact: uint64 [n], equal for texts that are the same but for spacing, with the same tools on offer.
+        minhash: uint32 [n, 64], of the texts alone.
+        tools: uint64 [n], a hash of the tools on offer, 0 for none; None where no text has any.
     """
 
     exact: NDArray[np.uint64]
     minhash: NDArray[np.uint32]
+    tools: NDArray[np.uint64] | None = None
+
+    def same_tools(self, row: int, other: int) -> bool:
+        """Whether two texts are said with the same tools on offer; without, the same words ask for another answer."""
+        return self.tools is None or bool(self.tools[row] == self.tools[other])
 
 
 class Signer:
@@ -49,26 +55,47 @@ class Signer:
     def __init__(self) -> None:
         self._exact: list[NDArray[np.uint64]] = []
         self._minhash: list[NDArray[np.uint32]] = []
+        self._tools: list[NDArray[np.uint64]] = []
 
-    def add(self, texts: Sequence[str]) -> None:
-        """Signs a batch of texts."""
-        self._exact.append(exact_digests(texts))
+    def add(self, texts: Sequence[str], tools: Sequence[str] | None = None) -> None:
+        """Signs a batch of texts.
+
+        Args:
+            texts: the texts.
+            tools: what each is said with, "" for nothing; None = none is said with anything.
+        """
+        self._exact.append(exact_digests(texts, tools))
         self._minhash.append(_minhash([normalised(text) for text in texts]))
+        self._tools.append(_tool_digests(tools or [""] * len(texts)))
 
     def finish(self) -> Signatures:
         """All signatures, in the order of the texts."""
+        tools = np.concatenate([np.empty(0, np.uint64), *self._tools])
         signatures = Signatures(
             np.concatenate([np.empty(0, np.uint64), *self._exact]),
             np.concatenate([np.empty((0, _LENGTH), np.uint32), *self._minhash]),
+            tools if tools.any() else None,
         )
-        self._exact, self._minhash = [], []
+        self._exact, self._minhash, self._tools = [], [], []
         return signatures
 
 
-def exact_digests(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """A number for each text, equal for texts that are the same but for spacing."""
-    digests = (hashlib.blake2b(" ".join(text.split()).encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(b"".join(digests), np.uint64)
+def exact_digests(texts: Sequence[str], tools: Sequence[str] | None = None) -> NDArray[np.uint64]:
+    """A number for each text, equal for texts that are the same but for spacing, with the same tools on offer."""
+    digests = (_digest(" ".join(text.split())) for text in texts)
+    exact = np.frombuffer(b"".join(digests), np.uint64)
+    return exact if tools is None else exact ^ _tool_digests(tools)
+
+
+def _tool_digests(tools: Sequence[str]) -> NDArray[np.uint64]:
+    """A number for each description of tools, 0 for an empty one."""
+    if not any(tools):
+        return np.zeros(len(tools), np.uint64)
+    return np.frombuffer(b"".join(_digest(each) if each else bytes(8) for each in tools), np.uint64)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def normalised(text: str) -> str:
@@ -244,15 +271,20 @@ def equal_to(signatures: Signatures, rows: NDArray[np.int64], references: NDArra
 
 
 def nearest_earlier(
-    signatures: Signatures, rows: NDArray[np.int64], threshold: float, text: Callable[[int], str]
+    signatures: Signatures,
+    rows: NDArray[np.int64],
+    threshold: float,
+    text: Callable[[int], str],
+    related: Callable[[int, int], bool] = lambda row, other: False,
 ) -> dict[int, int]:
-    """Near-duplicates among rows, the first one wins.
+    """Near-duplicates among rows, the first one wins. Rows with different tools on offer are none of each other.
 
     Args:
         signatures: of all rows.
         rows: the rows to compare, ascending.
         threshold: Jaccard similarity, 0 to 1.
         text: the text of a row.
+        related: whether two rows are parts of one row of the input, which are no near-duplicates of each other.
 
     Returns:
         row -> the kept row before it that it resembles.
@@ -260,7 +292,9 @@ def nearest_earlier(
     comparer = Comparer(text, threshold)
     kept_instead: dict[int, int] = {}
     for row, earlier in by_row(candidate_pairs(signatures, rows, threshold)):
-        alike = comparer.first_alike(row, dict.fromkeys(kept_instead.get(other, other) for other in earlier))
+        kept = dict.fromkeys(kept_instead.get(other, other) for other in earlier)
+        others = (other for other in kept if signatures.same_tools(row, other) and not related(row, other))
+        alike = comparer.first_alike(row, others)
         if alike is not None:
             kept_instead[row] = alike
     return kept_instead

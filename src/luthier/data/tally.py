@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,13 +24,14 @@ from luthier.data.examples import (
 )
 from luthier.data.formats import Format, examples_in
 from luthier.data.ledger import reason_class
-from luthier.data.mojibake import is_mojibake
+from luthier.data.mojibake import is_mojibake, undone
 from luthier.data.personal import KINDS, find_personal
 from luthier.data.readable import readable
 from luthier.data.scripts import script_of
 from luthier.data.shapes import short
-from luthier.data.similarity import Signer, equal_to, nearest_earlier
+from luthier.data.similarity import Signer, equal_to, exact_digests, nearest_earlier
 from luthier.data.sources import BadRow
+from luthier.data.texts import offered_tools
 
 TaskHint = Literal[
     "classification", "several labels", "scores", "tags", "pairs", "preferences", "conversation", "text", "unknown"
@@ -75,12 +74,15 @@ class Tally:
     tokens: array[int] = field(default_factory=lambda: array("q"))
     digests: array[int] = field(default_factory=lambda: array("Q"))
     texts: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    families: list[int] = field(default_factory=list)
     characters: int = 0
     kinds: Counter[TaskHint] = field(default_factory=Counter)
     scripts: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     mojibake: int = 0
+    repairable: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     waiting_characters: int = 0
@@ -95,12 +97,13 @@ class Tally:
                 parts = examples_in(self.form, row)
             except UnreadableRow as error:
                 parts = [error]
+            family = self.rows
             self.rows += len(parts) - 1
             for part in parts:
                 if isinstance(part, UnreadableRow):
                     self._bad(row, str(part))
                 else:
-                    self._example(part)
+                    self._example(part, family)
 
     def _bad(self, row: Row | BadRow, reason: str) -> None:
         self.bad += 1
@@ -109,11 +112,10 @@ class Tally:
         if len(self.first_bad) < _FIRST:
             self.first_bad.append(f"{row.file}:{row.line} {reason}")
 
-    def _example(self, example: Example) -> None:
-        text = example.comparable
+    def _example(self, example: Example, family: int) -> None:
+        text, tools = example.comparable, offered_tools(example)
         self.lengths.append(len(text))
-        same = " ".join(text.split()).encode(errors="replace")
-        self.digests.append(int.from_bytes(hashlib.blake2b(same, digest_size=8).digest()))
+        self.digests.append(int(exact_digests([text], [tools])[0]))
         for label in example.classes:
             if label in self.labels or len(self.labels) < _MOST_LABELS:
                 self.labels[label] += 1
@@ -121,7 +123,9 @@ class Tally:
         self._look(f"{text}\n{example.target}" if isinstance(example, Pair) else text)
         if len(self.texts) < _SAMPLE and self.characters < _SAMPLE_CHARACTERS:
             self.texts.append(text)
-            self.characters += len(text)
+            self.tools.append(tools)
+            self.families.append(family)
+            self.characters += len(text) + len(tools)
         if len(self.examples) < _EXAMPLES:
             self.examples.append({name: short(value, _EXAMPLE_LENGTH) for name, value in readable(example).items()})
         if self.tokenizer is not None:
@@ -133,7 +137,9 @@ class Tally:
     def _look(self, text: str) -> None:
         """Counts what a text is made of."""
         self.scripts[script_of(text)] += 1
-        self.mojibake += is_mojibake(text)
+        if is_mojibake(text):
+            self.mojibake += 1
+            self.repairable += undone(text) != text
         kinds = Counter(str(each.kind) for each in find_personal(text, KINDS))
         self.found.update(kinds)
         self.personal.update(kinds.keys())
@@ -150,13 +156,21 @@ class Tally:
         """What most rows could teach."""
         return self.kinds.most_common(1)[0][0] if self.kinds else "unknown"
 
+    def exact_duplicates(self) -> int:
+        """Examples that say the same as an earlier one."""
+        return len(self.digests) - len(np.unique(np.frombuffer(self.digests, np.uint64)))
 
-def near_duplicates(texts: Sequence[str]) -> int:
-    """Rows of the sample that nearly say the same as an earlier one; the exact ones are counted elsewhere."""
-    signer = Signer()
-    for start in range(0, len(texts), _BATCH):
-        signer.add(texts[start : start + _BATCH])
-    signatures = signer.finish()
-    rows = np.arange(len(texts))
-    first = equal_to(signatures, rows, rows) == rows
-    return len(nearest_earlier(signatures, rows[first], _NEAR, texts.__getitem__))
+    def near_duplicates(self) -> int:
+        """Examples of the sample that nearly say the same as an earlier one, as preparation finds them: parts of one
+        row, such as questions about one table, are not compared. The exact ones are counted elsewhere."""
+        signer = Signer()
+        for start in range(0, len(self.texts), _BATCH):
+            batch = slice(start, start + _BATCH)
+            signer.add(self.texts[batch], self.tools[batch])
+        signatures = signer.finish()
+        rows = np.arange(len(self.texts))
+        first = rows[equal_to(signatures, rows, rows) == rows]
+        return len(nearest_earlier(signatures, first, _NEAR, self.texts.__getitem__, self._related))
+
+    def _related(self, row: int, other: int) -> bool:
+        return self.families[row] == self.families[other]

@@ -3,6 +3,7 @@ descriptions of tools are not."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
@@ -82,6 +83,12 @@ def answer(example: Example) -> str | None:
             return "\n".join(message.content for message in example.messages if message.role == "assistant")
         case _:
             return None
+
+
+def offered_tools(example: Example) -> str:
+    """The tools that a conversation may call, as JSON, by which rows are compared beside their text; "" for none."""
+    tools = example.tools if isinstance(example, Conversation) else ()
+    return json.dumps(tools, ensure_ascii=False, sort_keys=True, default=str) if tools else ""
 
 
 def _turns(messages: tuple[Message, ...], change: Change) -> tuple[Message, ...]:

@@ -20,6 +20,7 @@ from luthier.data.prepare import Prepared
 from luthier.data.profile import Profile
 from luthier.data.tokenising import LEDGER
 from luthier.data.writing import ABOUT, write_preparation
+from luthier.errors import ConfigError
 from luthier.models.hardware import peak_memory_mb
 from luthier.pipeline.opening import Config, read_config
 from luthier.runs import Run
@@ -86,11 +87,13 @@ def write_prepared(
     return Preparation(target, prepared, rows, places(prepared.ledger), seconds, peak_memory_mb())
 
 
-def profile(paths: Sequence[str], *, base: str | None = None, progress: Report | None = None) -> list[Profile]:
+def profile(
+    paths: Sequence[str | SourceConfig], *, base: str | None = None, progress: Report | None = None
+) -> list[Profile]:
     """What can be seen in files and folders of rows, each read once.
 
     Args:
-        paths: files and folders.
+        paths: files and folders, or sources as in `convert`.
         base: a base model whose tokenizer counts tokens; its weights are not loaded.
         progress: told (phase, done, total).
 
@@ -102,7 +105,7 @@ def profile(paths: Sequence[str], *, base: str | None = None, progress: Report |
     from luthier.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(resolve(base)) if base else None
-    return [look(path, tokenizer, progress) for path in paths]
+    return [look(_source(path), tokenizer, progress) for path in paths]
 
 
 def diff(
@@ -129,7 +132,15 @@ def _ledger_of(path: Path, progress: Report | None) -> Path:
     """The ledger of a preparation, a run or a configuration."""
     if (path / ABOUT).is_file():
         return path / LEDGER
-    return prepare(path, progress=progress).ledger if path.is_file() else Run.open(path).ledger_file
+    if path.is_file():
+        return prepare(path, progress=progress).ledger
+    try:
+        return Run.open(path).ledger_file
+    except ConfigError as error:
+        raise ConfigError(
+            f"there is no preparation in '{path}'",
+            expected="a folder of `luthier data prepare`, a run's folder, or a configuration",
+        ) from error
 
 
 def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress: Report | None = None) -> Joined:
@@ -189,16 +200,16 @@ def inspect(
 
 
 def convert(source: str | SourceConfig, to: str, output: str | Path, *, progress: Report | None = None) -> Exchange:
-    """Rows in another format, as JSON Lines; what the format has no room for is refused and counted.
+    """Rows in another format, what it has no room for refused and counted.
 
     Args:
         source: a path, or what stands in a configuration: `{path: ..., format: ..., columns: ...}`.
         to: the format that is written.
-        output: the new file.
+        output: the new file: JSON Lines, or a table, .csv or .parquet.
         progress: told (phase, done, total).
 
     Raises:
-        ConfigError: the format cannot be written.
+        ConfigError: the format cannot be written, or no file of that name.
         DataError: the source cannot be read, or nothing has room in the format.
     """
     from luthier.data.exchange import convert as write
@@ -213,7 +224,7 @@ def merge(
 
     Args:
         sources: as in `convert`.
-        output: the new file, JSON Lines.
+        output: the new file, as in `convert`.
         to: the format that is written; None = the one that holds all of them.
         progress: told (phase, done, total).
 

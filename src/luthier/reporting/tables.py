@@ -97,7 +97,7 @@ def ledger_tables(summary: Summary) -> list[Table]:
         splits.add_row(Text(tell(split)), *map(_count, (rows, tokens, learned)))
     longest = {"tokens": _count(summary.longest), "rows": _over(summary)}
     splits.caption = tell("longest row: {tokens} tokens; longer than the limit: {rows}", **longest)
-    splits.caption_justify = "left"
+    splits.caption_justify, splits.min_width = "left", min(len(splits.caption), 100)  # rich folds it to the width
     tables = [splits]
     if summary.reasons:
         reasons = _table(tell("not kept"), tell("fate"), tell("reason"), rows_heading)
@@ -168,4 +168,4 @@ def _difference(difference: Mapping[str, float] | None, higher_is_better: bool |
 
 
 def _count(value: int) -> str:
-    return f"{value:,}".replace(",", " ")
+    return f"{value:,}"

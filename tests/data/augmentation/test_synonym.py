@@ -6,8 +6,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from luthier.config import DataConfig
+from luthier.data.augmentation._chinese import Chinese, read_thesaurus
 from luthier.data.augmentation._wordnet import Sense, read_wordnet
 from luthier.data.augmentation.synonym import Synonym, SynonymOptions
 from luthier.data.examples import Conversation, Document, Example, Labelled, Message
@@ -157,19 +159,53 @@ def test_a_lexicon_that_is_not_there(tmp_path: Path) -> None:
     assert refused.value.hint == "pip install 'luthier[augment]'"
 
 
-def test_chinese_words_of_one_meaning() -> None:
+def test_chinese_words_of_one_meaning(tmp_path: Path) -> None:
     pytest.importorskip("rjieba", reason="the extra is not installed: pip install 'luthier[augment-zh]'")
-    made = Synonym(SynonymOptions(language="zh", words=1.0), DataConfig.model_validate({"train": "r"}))
+    lexicon = tmp_path / "thesaurus.txt"
+    lexicon.write_text(
+        "宣布 公布 发布\n扩大、扩充\n公司 商行\n公司 商号\n上海 沪\n工厂，厂子，制造厂\n", encoding="utf-8"
+    )
+    options = SynonymOptions(language="zh", words=1.0, lexicon=str(lexicon))
+    made = Synonym(options, DataConfig.model_validate({"train": "r"}))
     text = "张三宣布公司将扩大在上海的三个工厂"
     rows = {row.text for seed in range(20) for row, _ in made.variants(Labelled(text, "up"), Random(seed))}
-    assert rows
-    assert all(len(row) == len(text) and row != text for row in rows)
-    assert all(kept in row for row in rows for kept in ("张三", "上海", "三个"))
+    assert rows == {f"张三{said}公司将扩充在上海的三个厂子" for said in ("公布", "发布")}
     assert list(made.variants(Labelled("12.5%", "up"), Random(0))) == []
-    options = SynonymOptions(language="zh", words=1.0, protect=["宣布"])
+    options = SynonymOptions(language="zh", words=1.0, lexicon=str(lexicon), protect=["宣布"])
     made = Synonym(options, DataConfig.model_validate({"train": "r"}))
     rows = {row.text for seed in range(20) for row, _ in made.variants(Labelled(text, "up"), Random(seed))}
     assert all(row.startswith("张三宣布") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("快 迅速 飞快\n\n慢\n", "utf-8"),
+        ("Eb11A01= 快 迅速 飞快\nEb11A02# 快车 慢车\nEb11B01@ 慢\n", "gb18030"),
+        (
+            "# Chinese Open Wordnet\tcmn\thttp://example.org\twordnet\n00000001-r\tcmn:lemma\t快\n"
+            "00000002-a\tcmn:lemma\t慢+的\n00000001-r\tcmn:lemma\t迅速+地\n00000001-r\tcmn:lemma\t飞快\n",
+            "utf-8",
+        ),
+    ],
+    ids=["lines", "Cilin", "wordnet"],
+)
+def test_layouts_of_a_thesaurus(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "thesaurus"
+    path.write_text(text, encoding=encoding)
+    assert [words for words in read_thesaurus(path) if len(words) > 1 and "快" in words] == [["快", "迅速", "飞快"]]
+    assert not any("车" in "".join(words) for words in read_thesaurus(path))
+
+
+def test_a_thesaurus_is_the_users_own(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="synonym in Chinese needs a lexicon"):
+        SynonymOptions(language="zh")
+    path = tmp_path / "thesaurus.txt"
+    with pytest.raises(ConfigError, match="finds no thesaurus"):
+        Chinese(SynonymOptions(language="zh", lexicon=str(path)))
+    path.write_text("一\n二\n")
+    with pytest.raises(ConfigError, match="no two words of one meaning"):
+        read_thesaurus(path)
 
 
 @pytest.mark.real

@@ -12,6 +12,7 @@ from luthier.data.examples import Row, TaggedWords
     [
         ("Net sales rose to â‚¬ 13.1 mn", "Net sales rose to € 13.1 mn", "mojibake repaired"),
         ("NestlÃ© and CrÃ©dit Agricole", "Nestlé and Crédit Agricole", "mojibake repaired"),
+        ("中文财报业绩增长".encode().decode("gb18030"), "中文财报业绩增长", "mojibake repaired"),
         ("Profit\u200b rose\x07", "Profit rose", "control characters removed"),
         ("Cafe\u0301", "Café", "Unicode brought to NFC"),
         ("Profit\u00ad rose to â‚¬ 1", "Profit rose to € 1", "mojibake repaired; control characters removed"),

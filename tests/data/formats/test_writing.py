@@ -75,10 +75,10 @@ def test_what_is_written_is_read_back_as_json(name: str, example: Example) -> No
         ("alpaca", Conversation((ASKED, SAID, ASKED)), "questions and answers do not take turns"),
         ("sharegpt", BOTH, "an answer that also calls a function"),
         ("messages", Preference((ASKED,), "a", "b"), "a preference is no conversation"),
-        ("messages", Document("a"), "a document is no conversation"),
-        ("labelled", PLAIN, "holds a labelled, this is a conversation"),
-        ("text", Labelled("a", "b"), "holds a document, this is a labelled"),
-        ("pair", PLAIN, "holds a pair, this is a conversation"),
+        ("messages", Document("a"), "running text is no conversation"),
+        ("labelled", PLAIN, "the format is for a labelled text, this is a conversation"),
+        ("text", Labelled("a", "b"), "the format is for running text, this is a labelled text"),
+        ("pair", PLAIN, "the format is for a pair of texts, this is a conversation"),
     ],
 )
 def test_what_would_be_lost_is_refused(name: str, example: Example, why: str) -> None:

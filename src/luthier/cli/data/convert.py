@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
     from luthier.data.exchange import Exchange, Tally
 
+SHOWN = 3
+"""Places of missing rows that are shown."""
+
 SOURCE = "A file, folder or archive, or a source as in a configuration: '{path: a.csv, columns: {text: headline}}'."
 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="IN", help=SOURCE)],
-    output: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="The new file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The new file: .jsonl, or a table, .csv or .parquet.")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="alpaca, sharegpt, messages, labelled, text, ...")],
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Json = False,
@@ -94,5 +97,5 @@ def show_lost(made: Exchange, console: Console) -> None:
         for fate, counter in (("unreadable", tally.unreadable), ("refused", tally.refused)):
             for reason, count in counter.most_common():
                 console.print(f"{tally.path}: {count:,} {fate}: {reason}", style="yellow", soft_wrap=True)
-        for line in tally.first:
+        for line in tally.first[:SHOWN]:
             console.print(f"  {line}", style="dim", soft_wrap=True)

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="A B ... OUT.jsonl", help=f"{SOURCE} The last one is the new file.")
-    ],
+    paths: Annotated[list[str], typer.Argument(metavar="A B ... OUT", help=f"{SOURCE} The last one is the new file.")],
     to: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="The format of the new file; default: the one that holds all.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from luthier.cli.data.convert import SOURCE
 from luthier.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SHOWN_LABELS = 12
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or folders of rows.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help=SOURCE)],
     base: Annotated[
         str | None, typer.Option("--base", help="Count tokens with this base model's tokenizer; no weight is loaded.")
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,6 +54,14 @@ class Augmentation:
     def __init__(self, options: Any, data: DataConfig) -> None:
         self.options = options
         self.data = data
+
+    def files(self) -> Sequence[Path]:
+        """Files that decide what is made: what they hold is part of the preparation's digest.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        return ()
 
     def look(self, examples: Iterable[Example]) -> None:
         """All training rows, once, before any row is made."""

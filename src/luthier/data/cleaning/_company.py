@@ -93,17 +93,29 @@ class Evidence:
     Attributes:
         suspects: float64 [2, suspects, labels], over the rows of each suspect, without the suspect's own words.
         labels: float64 [2, labels, labels], over the rows of each label.
+        within: float64 [2, suspects, labels], over the rows of each suspect's own label that have it, with its words.
+        sizes: int64 [suspects], how many these are.
+        own: the label of each suspect.
     """
 
     suspects: NDArray[np.float64]
     labels: NDArray[np.float64]
+    within: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    own: list[int]
 
     @classmethod
     def sum(
         cls, texts: Texts, labels: NDArray[np.int32], suspects: NDArray[np.int64], table: Table, company: Company
     ) -> Evidence:
-        kinds, weights = len(table.rows), company.weights()
-        evidence = cls(np.zeros((2, len(suspects), kinds)), np.zeros((2, kinds, kinds)))
+        kinds, count, weights = len(table.rows), len(suspects), company.weights()
+        evidence = cls(
+            np.zeros((2, count, kinds)),
+            np.zeros((2, kinds, kinds)),
+            np.zeros((2, count, kinds)),
+            np.zeros(count, np.int64),
+            [table.label(bucket) for bucket in suspects.tolist()],
+        )
         for batch in batches(texts, labels):
             words, members = batch.words(), batch.members(suspects, table.buckets).tocsr()
             spoken = words @ weights.T
@@ -114,10 +126,13 @@ class Evidence:
                 own = company.always(number)
                 rest = spoken[rows] - words[rows][:, own] @ weights[:, own].T
                 evidence.suspects[:, number] += np.stack([rest.sum(axis=0), (rest**2).sum(axis=0)])
+                mine = spoken[rows[batch.labels[rows] == evidence.own[number]]]
+                evidence.within[:, number] += np.stack([mine.sum(axis=0), (mine**2).sum(axis=0)])
+                evidence.sizes[number] += len(mine)
         return evidence
 
     def apart(self, number: int, size: int, label: int | None, judged: int, rows: NDArray[np.int64]) -> float:
-        """Welch's t of what speaks for a label: the rows of a suspect against those of a label.
+        """Welch's t of what speaks for a label: the rows of a suspect against the others of a label.
 
         Args:
             number: of the suspect.
@@ -129,6 +144,8 @@ class Evidence:
         mean, square = self.suspects[:, number, judged] / size
         count = rows.sum() if label is None else rows[label]
         sums = self.labels[:, :, judged].sum(axis=1) if label is None else self.labels[:, label, judged]
+        if label in (self.own[number], None):
+            sums, count = sums - self.within[:, number, judged], count - self.sizes[number]
         usual, usual_square = sums / max(count, 1)
         spread = (square - mean**2) / max(size - 1, 1) + (usual_square - usual**2) / max(count, 1)
         return float((mean - usual) / np.sqrt(max(spread, 1e-12)))

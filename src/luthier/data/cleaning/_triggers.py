@@ -1,7 +1,7 @@
 """Finds planted triggers: the same rare words in many rows of one label, in rows that otherwise have nothing in common.
 
 A run of one to three words is suspected when
-- it is rare, and in at least five rows;
+- it is rare, and in at least eight rows;
 - nearly all of its rows have one label, more surely than chance explains (binomial test, corrected for all runs tried).
 
 Words of a topic are so too. A suspect is a trigger when its rows, without it, look like rows that somebody picked by
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from luthier.data.cleaning._company import Company, Evidence
 from luthier.data.cleaning._runs import Rows, Texts, batches, words_of
 
-LEAST_ROWS = 5
+LEAST_ROWS = 8
 _LONGEST_RUN = 8
 _COMPARED = 32
 _BEYOND = 1.5
@@ -37,7 +37,7 @@ _MOST_SUSPECTS = 1000
 _MOST_LABELS = 8
 _PURE = 0.95
 _ALWAYS = 0.9
-_SURE, _SURER = 0.05, 0.001
+_SURE, _SURER = 0.01, 0.001
 _APART, _APART_FLIPPED = 2.5, 5.0
 _TELLING = 0.8
 

@@ -40,12 +40,10 @@ class Deduplicate(CleaningStep):
         exact = dict(zip(rows.rows[repeated].tolist(), firsts[repeated].tolist(), strict=True))
         near: dict[int, int] = {}
         if self.options.near is not None:
-            near = nearest_earlier(
-                rows.signatures, np.ascontiguousarray(rows.rows[~repeated]), self.options.near, rows.text
-            )
+            single = np.ascontiguousarray(rows.rows[~repeated])
+            near = nearest_earlier(rows.signatures, single, self.options.near, rows.text, rows.related)
         reasons = {row: _reason("exact duplicate", row, kept, rows) for row, kept in exact.items()}
-        apart = {row: kept for row, kept in near.items() if not rows.related(row, kept)}
-        return reasons | {row: _reason("near-duplicate", row, kept, rows) for row, kept in apart.items()}
+        return reasons | {row: _reason("near-duplicate", row, kept, rows) for row, kept in near.items()}
 
 
 def _reason(what: str, row: int, kept: int, rows: RowSet) -> str:

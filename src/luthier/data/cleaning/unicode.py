@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import Field
 
 from luthier.data.cleaning import TextRepair
+from luthier.data.mojibake import undone
 from luthier.data.texts import Change
 from luthier.registry import Options
 
@@ -31,7 +32,7 @@ class UnicodeOptions(Options):
 
 
 class Unicode(TextRepair):
-    """Mojibake by `ftfy`, then control characters, then the normal form."""
+    """Mojibake, then control characters, then the normal form."""
 
     Options = UnicodeOptions
 
@@ -40,15 +41,9 @@ class Unicode(TextRepair):
         form = self.options.form
         done: list[tuple[str, Change]] = []
         if self.options.mojibake:
-            done.append(("mojibake repaired", _decoded_right))
+            done.append(("mojibake repaired", undone))
         if self.options.control:
             done.append(("control characters removed", lambda text: _CONTROL.sub("", text)))
         if form is not None:
             done.append((f"Unicode brought to {form}", lambda text: unicodedata.normalize(form, text)))
         return done
-
-
-def _decoded_right(text: str) -> str:
-    import ftfy
-
-    return text if text.isascii() else cast(str, ftfy.fix_encoding(text))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from luthier import registry
-from luthier.data.examples import Example, Row, UnreadableRow, UnwritableExample
+from luthier.data.examples import CALLED, Example, Row, UnreadableRow, UnwritableExample
 from luthier.errors import DataError
 
 Part = Example | UnreadableRow
@@ -94,8 +94,7 @@ def only(kind: type[_Kind], example: Example) -> _Kind:
         UnwritableExample: it is of another kind.
     """
     if not isinstance(example, kind):
-        found, held = type(example).__name__.lower(), kind.__name__.lower()
-        raise UnwritableExample(f"a row of this format holds a {held}, this is a {found}")
+        raise UnwritableExample(f"the format is for {CALLED[kind]}, this is {CALLED[type(example)]}")
     return example
 
 

@@ -7,7 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from luthier.data.examples import Conversation, Example, Labelled, Message, Pair, UnreadableRow, UnwritableExample
+from luthier.data.examples import (
+    CALLED,
+    Conversation,
+    Example,
+    Labelled,
+    Message,
+    Pair,
+    UnreadableRow,
+    UnwritableExample,
+)
 from luthier.data.formats import describe, text_in
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -159,7 +168,7 @@ def as_conversation(example: Example) -> Conversation:
         case Pair():
             asked, said = example.source, example.target
         case _:
-            raise UnwritableExample(f"a {type(example).__name__.lower()} is no conversation")
+            raise UnwritableExample(f"{CALLED[type(example)]} is no conversation")
     return Conversation((Message("user", asked), Message("assistant", said)))
 
 
