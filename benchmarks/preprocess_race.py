@@ -4,8 +4,8 @@
 
 Without a file the rows are finance-like sentences with a question and a label, as Alpaca rows. Both read, split, render
 and tokenise; Luthier also removes duplicates and near-duplicates, keeps splits free of leaks and writes a ledger. The
-clock runs in the trainers' own processes, when the tokenizer is loaded. LLaMA-Factory runs as it does by itself, and
-with two processes (`preprocessing_num_workers`). Its environment is made when it is not there yet.
+clock runs in the trainers' own processes, when the tokenizer, pyarrow and pandas are loaded. LLaMA-Factory runs as it
+does by itself, and with two processes (`preprocessing_num_workers`). Its environment is made when it is not there yet.
 
 Exit code 1 when Luthier's rows/s are less than three times those of the peer as it runs by itself.
 """

@@ -62,12 +62,12 @@ class Pieces:
         """Word by word; what was tokenised lately is known."""
         parted = [_words(piece) for piece in pieces]
         known = self._known
-        new = [word for word in dict.fromkeys(chain.from_iterable(parted)) if word not in known]
+        new = list(set().union(*parted).difference(known))
         known.update(zip(new, self._pieces(new), strict=True))
         self._characters += sum(map(len, new))
         if self._characters > _MOST_CHARACTERS:
             self._known, self._characters = {}, 0
-        return [list(chain.from_iterable([known[word] for word in words])) for words in parted]
+        return [list(chain.from_iterable(map(known.__getitem__, words))) for words in parted]
 
     def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
         """Without what a call of the tokenizer makes besides the ids: offsets, masks and their containers."""

@@ -83,7 +83,8 @@ def unpack(text: str) -> Example:
         values[0] = tuple(
             [Message(role, content, tuple(calls), call_id) for role, content, calls, call_id in values[0]]
         )
-    return kind(*[tuple(value) if isinstance(value, list) else value for value in values])
+    fields: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
+    return kind(*fields)
 
 
 class _ArrowWriter(ABC):
@@ -186,7 +187,7 @@ class Examples:
 
 
 def _kept(file: int, line: int, packed: str | None, *others: Any) -> Kept:
-    return Kept(file, line, None if packed is None else unpack(packed), *others, _hash(packed))
+    return Kept._make((file, line, None if packed is None else unpack(packed), *others, _hash(packed)))
 
 
 class RecordsWriter(_ArrowWriter):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain, count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -79,38 +78,20 @@ def _rows(
     renderer: Renderer,
     progress: Callable[[int, int], None],
 ) -> Iterator[tuple[Kept, Lines]]:
-    """Every row with its lines, batch by batch."""
+    """Every row with its lines, encoded batch by batch."""
     total = len(examples)
     pieces = count(total)
-    for first, batch, encoded in _encoded(examples, decisions, encoder, renderer):
+    first = 0
+    for batch in examples.batches():
+        encoded = _encode(batch, first, decisions, encoder, renderer)
         for row_id, row in enumerate(batch, start=first):
             entry = _entry(row_id, row, files[row.file], SPLITS[decisions.splits[row_id]], decisions)
             lines = list(_lines(entry, encoded.get(row_id), pieces))
             if row.source:
                 lines = [(line, sequence and replace(sequence, source=row.source)) for line, sequence in lines]
             yield row, lines
-        progress(first + len(batch), total)
-
-
-def _encoded(
-    examples: Examples, decisions: Decisions, encoder: Encoder, renderer: Renderer
-) -> Iterator[tuple[int, list[Kept], dict[int, Encoded]]]:
-    """Batches, each with the number of its first row and with what its rows are encoded as.
-
-    One thread encodes, and is a batch ahead: while the tokenizer works, the batch before is written.
-    """
-    with ThreadPoolExecutor(1) as thread:
-
-        def started() -> Iterator[tuple[int, list[Kept], Future[dict[int, Encoded]]]]:
-            first = 0
-            for batch in examples.batches():
-                yield first, batch, thread.submit(_encode, batch, first, decisions, encoder, renderer)
-                first += len(batch)
-
-        for one, _ in pairwise(chain(started(), [None])):
-            if one:
-                first, batch, job = one
-                yield first, batch, job.result()
+        first += len(batch)
+        progress(first, total)
 
 
 def _whole_rows(rows: Iterable[tuple[Kept, Lines]]) -> Iterator[tuple[Entry, TokenSequence | None]]:
