@@ -225,7 +225,7 @@ Example = Conversation | Labelled | MultiLabelled | Scored | TaggedWords | Pair 
 """A tagged union: what the class is, is the tag. Every kind has the text by which rows are compared, without the answer
 where there is a right one, and the classes that its answer names."""
 
-CALLED: dict[type[Example], str] = {
+CALLED: dict[type, str] = {
     Conversation: "a conversation",
     Document: "running text",
     Labelled: "a labelled text",
