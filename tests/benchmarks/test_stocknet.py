@@ -84,3 +84,31 @@ def test_the_page_has_windows_all_answers_and_what_is_clear(tmp_path, monkeypatc
     assert "| tuned | 0.550 (0.450–0.650) | 0.100 (0.000–0.200) |" in page
     assert "- against *Always up*: no clear difference in direction accuracy (+0.050, −0.100 to +0.200" in page
     assert page.index("## two") < page.index("## Plan against run")
+
+
+def test_a_run_gives_its_commands_and_writes_the_page(tmp_path, monkeypatch):
+    record = {"data": {"rows": {"train": 900}}, "steps": 3, "seconds": 60.0, "dtype": "float32"}
+    (tmp_path / "run.json").write_text(json.dumps(record | {"processor": {"name": "a processor"}}))
+    kept = entry()
+    windows = [window | {"run": str(tmp_path)} for window in kept["windows"]]
+    asked = []
+
+    def answer(command):
+        asked.append(command)
+        return {"metric": kept["metric"], "windows": windows, "comparison": kept["comparison"]}
+
+    monkeypatch.setattr(stocknet, "luthier", answer)
+    monkeypatch.setattr(walk_forward_page, "RECORD", tmp_path / "walk-forward.json")
+    monkeypatch.setattr(accept, "PAGE", tmp_path / "results.md")
+    stocknet.run("forecaster", tmp_path, ["data.limit=8"])
+    rows, walked = asked
+    assert rows[:3] == ["data", "forecast", f"{tmp_path}/tweets.jsonl"]
+    assert rows[-1] == f"{tmp_path}/forecasts.jsonl"
+    assert walked[0] == "walk-forward"
+    assert f"data.train.path={tmp_path}/forecasts.jsonl" in walked
+    assert walked[-1] == "data.limit=8"
+    page = (tmp_path / "results.md").read_text()
+    assert "## stocknet-forecaster" in page
+    assert "luthier walk-forward finance_forecaster.yaml --set name=stocknet-forecaster" in page
+    assert "| 900 | 10 |" in page
+    assert str(tmp_path) not in page
