@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.ledger import Summary
+from luthier.data.splits import SPLITS
 from luthier.evaluation.formatting import MODES, number, p_value, share, signed, span
 from luthier.evaluation.statistics import outcome
 from luthier.reporting.scores import models
@@ -89,7 +90,8 @@ def ledger_tables(summary: Summary) -> list[Table]:
         f"{_count(summary.rows_in)} rows in, {_count(summary.kept)} kept, {_count(left_out)} left out",
         "split", ">rows", ">tokens", ">learned tokens",
     )  # fmt: skip
-    for split, rows in summary.rows.items():
+    for split in sorted(summary.rows, key=SPLITS.index):
+        rows = summary.rows[split]
         tokens, learned = summary.tokens.get(split, 0), summary.supervised.get(split, 0)
         splits.add_row(Text(split), *map(_count, (rows, tokens, learned)))
     splits.caption = f"longest row: {_count(summary.longest)} tokens; longer than the limit: {_over(summary)}"
@@ -99,6 +101,11 @@ def ledger_tables(summary: Summary) -> list[Table]:
         reasons = _table("not kept", "fate", "reason", ">rows")
         for fate, reason, count in summary.reasons:
             reasons.add_row(Text(fate), Text(reason), _count(count))
+        if sum(count for _, _, count in summary.reasons) > left_out:
+            reasons.caption, reasons.caption_justify = (
+                "examples of one row count one by one",
+                "left",
+            )
         tables.append(reasons)
     if summary.changes:
         changes = _table("kept, but changed or flagged", "change", ">rows")
