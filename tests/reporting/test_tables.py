@@ -52,6 +52,15 @@ def test_the_ledger_adds_up(full_run):
         assert word in text
 
 
+def test_splits_stand_in_order_and_examples_of_one_row_are_explained():
+    rows = {"test": 1, "train": 3, "validation": 2}
+    summary = Summary(rows_in=4, kept=2, rows=rows, reasons=[("dropped", "exact duplicate of row N", 5)])
+    text = printed(ledger_tables(summary))
+    assert text.index("train") < text.index("validation") < text.index("test ")
+    assert "examples of one row count one by one" in " ".join(text.split())
+    assert "one by" not in printed(ledger_tables(Summary(rows_in=4, kept=2, reasons=[("dropped", "x", 2)])))
+
+
 @pytest.mark.parametrize("reason", ["[bold]not markup[/bold]", "[/]"])
 def test_what_stands_in_the_data_is_not_taken_for_markup(reason):
     assert reason in printed(ledger_tables(Summary(rows_in=1, reasons=[("quarantined", reason, 1)])))

@@ -5,6 +5,7 @@ The libraries that know these formats come with the extra `documents`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -54,6 +55,7 @@ def _table(table: Any) -> str:
 def _pdf(source: Any) -> str:
     from pypdf import PdfReader
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what it cannot read becomes the row's reason
     pages = [page.extract_text().strip() for page in PdfReader(source).pages]
     return "\n\n".join(filter(None, pages))
 

@@ -15,7 +15,7 @@ def facts(profile: Profile) -> Iterator[tuple[str, str]]:
     """What was seen, as (what, how much)."""
     readable = profile.rows - profile.bad_rows
     kinds = (f"{count:,} {kind} file{'s' if count != 1 else ''}" for kind, count in profile.kinds.items())
-    yield "rows", f"{profile.rows:,} in {' and '.join(kinds)}"
+    yield "rows", f"{profile.rows:,} in {', '.join(kinds)}"
     yield "encoding", ", ".join(_counted(name, count, profile.files) for name, count in profile.encodings.items())
     yield "format", profile.reason
     if profile.bad_rows:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.ledger import Summary
+from luthier.data.splits import SPLITS
 from luthier.evaluation.formatting import MODES, number, p_value, share, signed, span
 from luthier.evaluation.statistics import outcome
 from luthier.languages import retell, tell
@@ -92,7 +93,8 @@ def ledger_tables(summary: Summary) -> list[Table]:
     title = tell("{all} rows in, {kept} kept, {rest} left out", **counts)
     rows_heading = f">{tell('rows')}"
     splits = _table(title, tell("split"), rows_heading, f">{tell('tokens')}", f">{tell('learned tokens')}")
-    for split, rows in summary.rows.items():
+    for split in sorted(summary.rows, key=SPLITS.index):
+        rows = summary.rows[split]
         tokens, learned = summary.tokens.get(split, 0), summary.supervised.get(split, 0)
         splits.add_row(Text(tell(split)), *map(_count, (rows, tokens, learned)))
     longest = {"tokens": _count(summary.longest), "rows": _over(summary)}
@@ -103,6 +105,8 @@ def ledger_tables(summary: Summary) -> list[Table]:
         reasons = _table(tell("not kept"), tell("fate"), tell("reason"), rows_heading)
         for fate, reason, count in summary.reasons:
             reasons.add_row(Text(tell(fate)), Text(retell(reason)), _count(count))
+        if sum(count for _, _, count in summary.reasons) > left_out:
+            reasons.caption, reasons.caption_justify = tell("examples of one row count one by one"), "left"
         tables.append(reasons)
     if summary.changes:
         changes = _table(tell("kept, but changed or flagged"), tell("change"), rows_heading)
