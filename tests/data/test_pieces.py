@@ -117,7 +117,7 @@ def test_a_known_word_is_not_tokenised_again(tiny_llama, monkeypatch):
     monkeypatch.setattr(pieces, "_pieces", lambda texts: asked.extend(texts) or ask(texts))
     for end in ("rose", "fell", "rose again"):
         pieces.tokenise([f"Operating profit of the bank {end}"])
-    assert asked[-3:] == [" rose", " fell", " again"]
+    assert sorted(asked) == sorted(["Operating", " profit", " of", " the", " bank", " rose", " fell", " again"])
     monkeypatch.setattr(module, "_MOST_CHARACTERS", 10)
     for text in SPACED[:20]:
         assert pieces.tokenise([text]) == whole(tokenizer, [text])
