@@ -20,7 +20,7 @@ from typing import Any
 
 _PROBES = ("a", " a", "a ", "\n", "\na", " ", "利", "1", "It's a 12 b,  c\n d.")
 _MOST_CHARACTERS = 1_000_000
-"""Of the words that are remembered: at most about 40 MB with their tokens."""
+"""Of the words that are remembered: about 70 MB with their tokens."""
 
 _BORDER = re.compile(r" (?<=\S )")
 """A space behind something else than white space."""
