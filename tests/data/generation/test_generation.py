@@ -166,7 +166,7 @@ def test_only_training_rows_are_shown_and_all_are_compared_with(tmp_path):
 
 def test_a_budget_of_requests_counts_failed_ones(workshop):
     server = workshop.serve(lambda body, number: (500, {}, "oops") if number % 2 else three_new(body, number))
-    made = workshop.generate(rows=1000, budget=Budget(requests=7))
+    made = workshop.generate(rows=1000, budget=Budget(requests=7), at_once=1)
     assert len(server.bodies) == made.requests == 7
     assert made.ended == "the budget of 7 requests"
     assert made.rows == len(lines(workshop.out)) == 12
@@ -232,7 +232,15 @@ def test_an_endpoint_that_fails_leaves_what_was_answered(workshop):
 
 
 def test_what_is_under_way_at_an_interrupt_is_kept(workshop):
-    server = workshop.serve(three_new)
+    both = Event()
+
+    def answer(body, number):
+        if number:
+            both.set()
+        assert both.wait(30), "the second one is under way when the first one is answered"
+        return three_new(body, number)
+
+    server = workshop.serve(answer)
 
     def interrupt(phase, done, total):
         raise KeyboardInterrupt
