@@ -13,10 +13,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import walk_forward_page
-from accept_runs import LUTHIER, RECIPES, ROOT, RUNS, Run, placed
+from accept_runs import LUTHIER, MEAN, RECIPES, ROOT, RUNS, SEEDS, Run, placed
 
 from luthier import registry
 
@@ -36,6 +37,7 @@ def main(names: list[str]) -> int:
         RECORD.write_text(json.dumps(record, indent=2) + "\n")
         write_page()
         failed += missed(run, entry)
+    failed += [f"the mean over seeds: {m} {v:.3f} < {MEAN[m]}" for m, v in means(record).items() if v < MEAN[m]]
     print("\n".join(failed) or "every bar was reached")
     return bool(failed)
 
@@ -61,6 +63,13 @@ def missed(run: Run, entry: dict[str, Any]) -> list[str]:
         if tuned[metric]["low"] <= level:
             found.append(f"{run.name}: the lower end of {metric}, {tuned[metric]['low']:.3f}, is not above {bar}")
     return found
+
+
+def means(record: dict[str, Any]) -> dict[str, float]:
+    """The mean over the seeds by metric, when all of them were run."""
+    if any(name not in record for name in SEEDS):
+        return {}
+    return {metric: fmean(record[name]["tuned"][metric]["value"] for name in SEEDS) for metric in MEAN}
 
 
 def call(command: str, run: Run) -> dict[str, Any]:
@@ -121,6 +130,10 @@ def page(record: dict[str, Any], walked: Sequence[str] = ()) -> str:
     for run in RUNS:
         if run.name in record:
             lines += section(run, record[run.name])
+    for metric, value in means(record).items():
+        title = registry.load("metric", metric).title
+        told = f"Mean {title} of {', '.join(SEEDS)}: **{value:.3f}**. Bar: at least {MEAN[metric]}."
+        lines += ["## Mean over seeds", "", told, ""]
     lines += [
         *walked,
         "## Plan against run",

@@ -56,6 +56,14 @@ def test_the_page_has_the_command_the_bars_and_the_scores():
     assert "| phrasebank-prompt | 90 MB | 100 MB | 0.90 | 12 s | 10 s | 1.20 |" in page
 
 
+def test_the_mean_over_seeds_is_told_when_all_were_run():
+    names = accept_runs.SEEDS
+    record = {name: entry(value, 0.9, 0.25) for name, value in zip(names, (0.94, 0.97, 0.99), strict=True)}
+    assert accept.means(record) == {"accuracy": pytest.approx(2.9 / 3)}
+    assert f"Mean accuracy of {', '.join(names)}: **0.967**. Bar: at least 0.96." in accept.page(record)
+    assert accept.means({name: record[name] for name in names[:2]}) == {}
+
+
 def test_every_run_names_what_there_is():
     names = [run.name for run in accept_runs.RUNS]
     assert len(names) == len(set(names))
