@@ -1,16 +1,14 @@
 """A run's configuration: its parts, how it is read, and its JSON Schema."""
 
+from luthier.config.data import BalanceConfig, DataConfig, SourceConfig
 from luthier.config.loading import load_config, parse_config, parse_source
 from luthier.config.run import (
-    BalanceConfig,
     CheckpointConfig,
-    DataConfig,
     EarlyStoppingConfig,
     EvaluationConfig,
     GenerateConfig,
     ModelConfig,
     RunConfig,
-    SourceConfig,
     TrainingConfig,
 )
 from luthier.config.split import SplitConfig, WindowsConfig

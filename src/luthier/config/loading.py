@@ -13,9 +13,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
+from luthier.config.data import SourceConfig
 from luthier.config.messages import Document, explain
 from luthier.config.overrides import apply_overrides
-from luthier.config.run import RunConfig, SourceConfig
+from luthier.config.run import RunConfig
 from luthier.errors import ConfigError
 
 

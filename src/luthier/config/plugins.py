@@ -8,6 +8,21 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from luthier import registry
 
+DEFAULTS = {
+    "task": "causal_lm",
+    "method": "lora",
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "cleaning": "deduplicate",
+}
+"""The plugin that is meant when a configuration names none."""
+
+
+def default_options(kind: str) -> registry.Options:
+    """The options of the plugin that is meant when a configuration names none."""
+    options: registry.Options = registry.load(kind, DEFAULTS[kind]).Options()
+    return options
+
 
 def _name_of(value: Any) -> str | None:
     name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from luthier import registry
 from luthier.config import DataConfig
-from luthier.data.decisions import LEAK_SIMILARITY, Decisions, Gathered, resemblance
+from luthier.data.decisions import LEAK_SIMILARITY, Decisions, resemblance
 from luthier.data.examples import Example
+from luthier.data.gathering import Gathered
 from luthier.data.similarity import Signatures, Signer, exact_digests
 from luthier.data.splits import TEST, TRAIN, VALIDATION, find_leaks
 from luthier.data.store import Examples, ExampleWriter, Kept

@@ -19,7 +19,8 @@ from typing import Any
 from luthier.config import RunConfig
 from luthier.data.augmenting import augment, load_augmentations
 from luthier.data.cleaner import CLEANING, Cleaner, load_steps
-from luthier.data.decisions import Gathered, decide, gather
+from luthier.data.decisions import decide
+from luthier.data.gathering import Gathered, gather
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary
 from luthier.data.rendering import Renderer

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.config import RunConfig
-from luthier.data.decisions import decide, gather
+from luthier.data.decisions import decide
+from luthier.data.gathering import gather
 from luthier.data.generation.tasks import Task, task_of
 from luthier.data.intake import iterate_examples
 from luthier.data.similarity import Signer, jaccard
