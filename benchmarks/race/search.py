@@ -1,7 +1,8 @@
 """Finds every peer's best legal settings on every workload, and writes best_settings.json.
 
 Legal is what leaves the first loss as it is: the same tokens, supervised alike. One setting after the other is varied
-and the best value kept: number type, padding-free batches, micro-batch, attention, length grouping. A peer begins with
+and the best value kept: number type, padding-free batches, micro-batch (none beyond one that was slower), attention,
+length grouping. A peer begins with
 what was best for it on the workload that was searched first. A number type that this processor multiplies at less than
 half of float32's rate is not tried. What was measured once is remembered, so a search that was interrupted goes on.
 
@@ -129,10 +130,15 @@ class Search:
         best = beginning(self.contestant, self.record)
         seconds = self.measure(best)
         for key in varied:
+            slower: list[Any] = []
             for candidate in self._others(best, key):
+                if key == "micro_batch" and any(_between(best[key], value, candidate[key]) for value in slower):
+                    continue  # the time has its least value where it has one
                 time = self.measure(candidate, seconds)
                 if time is not None and (seconds is None or time < CLEARLY * seconds):
                     best, seconds = candidate, time
+                elif seconds is not None:
+                    slower.append(candidate[key])
         return best if seconds is not None else None
 
     def _others(self, settings: Settings, key: str) -> Iterator[Settings]:
@@ -147,6 +153,11 @@ class Search:
             too_many = key == "micro_batch" and value > self.prepared.about["batch_size"]
             if value != settings[key] and not too_many and not (value == "bfloat16" and bfloat16_is_slow()):
                 yield settings | {key: value}
+
+
+def _between(best: int, middle: int, value: int) -> bool:
+    """Whether a value lies behind another one, seen from the best."""
+    return best < middle < value or value < middle < best
 
 
 def reference_loss(prepared: Prepared, record: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from luthier import pipeline
 from luthier.cli.frame import run
 from luthier.config import SourceConfig
 from luthier.data.ledger import read_ledger
-from luthier.data.sources import read_rows
+from luthier.data.reading.sources import read_rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_cache")]
 

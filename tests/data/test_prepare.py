@@ -10,10 +10,10 @@ import pytest
 from jinja2 import TemplateError
 
 from luthier.config import RunConfig
-from luthier.data import lines
 from luthier.data.examples import Conversation, Document, Example, Labelled
 from luthier.data.ledger import Entry, read_ledger
 from luthier.data.prepare import Prepared, prepare
+from luthier.data.reading import lines
 from luthier.data.records import Encoded, Rejected, TokenSequence
 from luthier.errors import DataError
 

@@ -18,7 +18,7 @@ from luthier.data.examples import (
 )
 from luthier.data.formats import detect, load_format
 from luthier.data.readable import readable
-from luthier.data.sources import read_rows
+from luthier.data.reading.sources import read_rows
 from luthier.data.store import KINDS
 
 ASKED = (Message("system", "Be brief."), Message("user", "What is EBIT?"))

@@ -7,8 +7,8 @@ import pytest
 
 from luthier.config import SourceConfig
 from luthier.data.examples import Row, UnwritableExample
+from luthier.data.reading.sources import read_rows
 from luthier.data.row_files import fitting, kind_of_new, writing_rows
-from luthier.data.sources import read_rows
 from luthier.errors import ConfigError
 
 ROWS: list[dict[str, Any]] = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from luthier.cli.output import console as make_console
 from luthier.cli.output import table
+from luthier.progress import Report, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 PLAIN_LINES = 20
 """How often a step is printed during a whole run when there is no bar to move."""
-
-Report = Callable[[str, int, int | None], None]
-"""What preparation calls: phase, how much of it is done, how much there is (None = not known)."""
 
 
 @contextmanager
@@ -29,7 +27,7 @@ def progress_bar(*, enabled: bool = True, console: Console | None = None) -> Ite
     """
     target = console or make_console(stderr=True)
     if not enabled:
-        yield lambda phase, done, total: None
+        yield silent
     elif target.is_terminal:
         with _bars(target) as bars:
             yield bars

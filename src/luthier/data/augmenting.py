@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,10 @@ from luthier.data.similarity import Signatures, Signer, exact_digests
 from luthier.data.splits import TEST, TRAIN, VALIDATION, find_leaks
 from luthier.data.store import Examples, ExampleWriter, Kept
 from luthier.data.texts import offered_tools
+from luthier.progress import Report
 
 if TYPE_CHECKING:
     from luthier.data.augmentation import Augmentation, NewRow
-
-Progress = Callable[[str, int, int | None], None]
 
 
 def load_augmentations(config: DataConfig) -> list[Augmentation]:
@@ -32,7 +31,7 @@ def load_augmentations(config: DataConfig) -> list[Augmentation]:
 
 
 def augment(
-    rows: Gathered, made: Decisions, config: DataConfig, paths: tuple[Path, Path], progress: Progress
+    rows: Gathered, made: Decisions, config: DataConfig, paths: tuple[Path, Path], progress: Report
 ) -> Examples:
     """Makes new rows of the training rows, and extends the decisions by what becomes of them.
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from luthier.config import DataConfig, RunConfig, SourceConfig, SplitConfig
 from luthier.data.cleaner import Cleaner
 from luthier.data.cleaning import DroppedRow
-from luthier.data.examples import Example, Row, UnreadableRow
+from luthier.data.examples import BadRow, Example, Row, UnreadableRow
 from luthier.data.formats import Format, Part, detect, examples_in, load_format
 from luthier.data.hindsight import hindsight
 from luthier.data.ledger import Origin
-from luthier.data.sources import BadRow, RowSource, data_files
+from luthier.data.reading.sources import RowSource, data_files
 from luthier.data.splits import SPLITS
 from luthier.data.times import in_seconds, read_time
 

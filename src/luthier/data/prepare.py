@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,21 +23,19 @@ from luthier.data.decisions import decide
 from luthier.data.gathering import Gathered, gather
 from luthier.data.intake import iterate_examples, sources_of
 from luthier.data.ledger import Summary
+from luthier.data.reading.sources import data_files
 from luthier.data.rendering import Renderer
-from luthier.data.sources import data_files
 from luthier.data.store import Examples, Records
 from luthier.data.tokenising import LEDGER, Encoder, tokenise
 from luthier.data.workshop import once, workshop
 from luthier.errors import DataError
+from luthier.progress import Report, silent
 from luthier.runs.files import content_hash, read_json, write_json
 
-__all__ = ["DATA_VERSION", "Encoder", "Prepared", "Progress", "prepare"]
+__all__ = ["DATA_VERSION", "Encoder", "Prepared", "Report", "prepare"]
 
 DATA_VERSION = 4
 """Part of the cache's key: raised when preparation gives another result for the same input."""
-
-Progress = Callable[[str, int, int | None], None]
-"""Told (phase, rows done, rows in all or None)."""
 
 EXAMPLES = "examples.arrow"
 """Every row of the files as it was cleaned."""
@@ -119,7 +117,7 @@ def prepare(
     tokenizer_digest: str,
     *,
     cache: Path,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Prepared:
     """Reads, cleans, splits and tokenises the rows; the second time it takes them from the cache.
 
@@ -140,7 +138,7 @@ def prepare(
     folder = cache / digest[:24]
     if not (folder / "prepared.json").is_file():
         with workshop(folder, "prepared.json") as aside, _seldom_collecting():
-            _write(config, encoder, tokenizer, aside, digest, progress or (lambda phase, done, total: None))
+            _write(config, encoder, tokenizer, aside, digest, progress or silent)
     return Prepared.open(folder)
 
 
@@ -176,7 +174,7 @@ def _digest(config: RunConfig, tokenizer_digest: str, template: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Progress) -> None:
+def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, digest: str, progress: Report) -> None:
     """Prepares into a folder; `prepared.json` is its last file."""
     rows, cleaner, notes = once(folder, lambda: _first_pass(config, folder / EXAMPLES, progress))
     rows = replace(rows, examples=Examples(folder / EXAMPLES))  # where an interrupted process had it, is gone
@@ -205,7 +203,7 @@ def _write(config: RunConfig, encoder: Encoder, tokenizer: Any, folder: Path, di
     write_json(folder / "prepared.json", {"digest": digest, **about})
 
 
-def _first_pass(config: RunConfig, path: Path, progress: Progress) -> tuple[Gathered, Cleaner, list[str]]:
+def _first_pass(config: RunConfig, path: Path, progress: Report) -> tuple[Gathered, Cleaner, list[str]]:
     """Reads every row; what cleaned them, and what was noticed on the way, is returned too."""
     cleaner, notes = Cleaner(config.data), list[str]()
     taken = iterate_examples(config, notes.append, cleaner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ import numpy as np
 
 from luthier.config import SourceConfig
 from luthier.data.examples import Row
-from luthier.data.files import DOCUMENTS, kind_of
 from luthier.data.formats import load_format
 from luthier.data.imbalance import uneven_labels
 from luthier.data.intake import sample_rows
+from luthier.data.reading.files import DOCUMENTS, kind_of
+from luthier.data.reading.sources import RowSource, data_files
 from luthier.data.scripts import Language, language_of
 from luthier.data.shapes import Column, columns_of, guess_format
-from luthier.data.sources import RowSource, data_files
 from luthier.data.tally import Tally, TaskHint
+from luthier.progress import Report
 
 _TELL = 1000
 
@@ -122,9 +123,7 @@ class Profile:
     remarks: list[str]
 
 
-def profile(
-    source: str | SourceConfig, tokenizer: Any = None, progress: Callable[[str, int, int | None], None] | None = None
-) -> Profile:
+def profile(source: str | SourceConfig, tokenizer: Any = None, progress: Report | None = None) -> Profile:
     """Looks at a file or folder: every row is read once, none is kept but the first 20 000 texts.
 
     Args:

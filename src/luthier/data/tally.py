@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from luthier.data.examples import (
+    BadRow,
     Conversation,
     Document,
     Example,
@@ -30,7 +31,6 @@ from luthier.data.readable import readable
 from luthier.data.scripts import script_of
 from luthier.data.shapes import short
 from luthier.data.similarity import Signer, equal_to, exact_digests, nearest_earlier
-from luthier.data.sources import BadRow
 from luthier.data.texts import offered_tools
 
 TaskHint = Literal[

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from luthier.data.forecasts import DIRECTIONS, Forecast, read_forecast, stated_moves
+from luthier.data.market.forecasts import DIRECTIONS, Forecast, read_forecast, stated_moves
 from luthier.data.records import TokenSequence
 from luthier.data.words import is_cjk
 from luthier.tasks import BETWEEN_LABELS, CHOSEN, REJECTED, Form, Prediction, names_in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,11 @@ from luthier.evaluation.metrics._free import written
 from luthier.evaluation.results import Answers, assemble
 from luthier.evaluation.sections import compare_sections, section_scores
 from luthier.evaluation.speed import measure_speed
+from luthier.progress import Report
 from luthier.tasks import Converses, Prediction, Task
 
 if TYPE_CHECKING:
     from torch import nn
-
-Progress = Callable[[str, int, int | None], None]
 
 
 def _offered(task: Task, renderer: Renderer, rows: Sequence[TokenSequence]) -> tuple[str, ...]:
@@ -188,7 +187,7 @@ class Examiner:
         return _modes(self.config, self.task, self.renderer, self.rows)
 
     def answers(
-        self, model: str, network: nn.Module, progress: Progress | None = None, *, renderer: Renderer | None = None
+        self, model: str, network: nn.Module, progress: Report | None = None, *, renderer: Renderer | None = None
     ) -> list[Answers]:
         """What a model says about every row, in every way of asking."""
         asking = renderer or self.renderer
@@ -271,7 +270,7 @@ class Examiner:
 class Counter:
     """Turns "so many more" into "so many of all"."""
 
-    def __init__(self, phase: str, total: int, progress: Progress | None) -> None:
+    def __init__(self, phase: str, total: int, progress: Report | None) -> None:
         self.phase, self.total, self.progress, self.done = phase, total, progress, 0
 
     def __call__(self, more: int) -> None:

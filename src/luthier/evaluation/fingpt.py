@@ -11,10 +11,11 @@ from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError, DataError
 from luthier.evaluation.comparison import compare
-from luthier.evaluation.evaluate import Counter, Progress
+from luthier.evaluation.evaluate import Counter
 from luthier.evaluation.fingpt_sets import LABELS, SEED, SETS, Item, read_items
 from luthier.evaluation.results import Answers
 from luthier.evaluation.speaker import Speaker, open_speaker
+from luthier.progress import Report
 from luthier.runs import Run
 from luthier.tasks import Prediction
 from luthier.tasks.causal_lm import parse_label
@@ -136,7 +137,7 @@ def run_benchmark(
     parsing: Parsing,
     as_given: bool,
     base: bool,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> tuple[dict[str, Any], list[Answers]]:
     """Asks a run's model, and its base where that is wanted, about the given sets.
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from luthier.config import SourceConfig
-from luthier.data.examples import Row
-from luthier.data.sources import BadRow, data_files
+from luthier.data.examples import BadRow, Row
+from luthier.data.reading.sources import data_files
 from luthier.errors import DataError
 
 LABELS = ("negative", "neutral", "positive")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
@@ -19,6 +19,7 @@ import numpy as np
 from luthier.endpoint import Messages, Reply
 from luthier.errors import ConfigError
 from luthier.evaluation.statistics import bootstrap_totals, interval
+from luthier.progress import Report
 from luthier.runs import Run
 from luthier.runs.files import read_json
 
@@ -33,7 +34,6 @@ _VERDICT = re.compile(r"\b(A|B|[Tt]ie|TIE)\b")
 _TOKENS = 16
 
 Choice = Literal["first", "second", "tie"]
-Progress = Callable[[str, int, int | None], None]
 
 
 class Judge(Protocol):
@@ -99,7 +99,7 @@ def _written(run: Run, model: str) -> dict[tuple[int, str], str]:
 
 
 def judge_pairs(
-    judge: Judge, found: Sequence[Pair], log: Path, *, question: str = QUESTION, progress: Progress | None = None
+    judge: Judge, found: Sequence[Pair], log: Path, *, question: str = QUESTION, progress: Report | None = None
 ) -> dict[str, Any]:
     """Asks about every pair in both orders, and counts.
 

@@ -6,8 +6,7 @@ Every function takes a configuration (a path, or a `RunConfig`) or a run (a path
 
 from __future__ import annotations
 
-from luthier.data.forecast_plan import plan_forecasts
-from luthier.data.join_plan import plan_join
+from luthier.data.market.plans import plan_forecasts, plan_join
 from luthier.doctor import examine as doctor
 from luthier.drafting import draft as new
 from luthier.evaluation.speaker import Speaker

@@ -14,10 +14,11 @@ from luthier.evaluation.results import asking_times, write_predictions
 from luthier.evaluation.speaker import Speaker, open_speaker
 from luthier.pipeline.handing_on import report
 from luthier.pipeline.opening import open_run
+from luthier.progress import Report
 from luthier.runs import Run
 from luthier.runs.files import write_json
 from luthier.tasks import Prediction
-from luthier.training.session import Materials, Report
+from luthier.training.session import Materials
 
 if TYPE_CHECKING:
     from luthier.diagnosis import Diagnosis

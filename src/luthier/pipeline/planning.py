@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 
 from luthier.pipeline.opening import Config, read_config
+from luthier.progress import Report
 from luthier.training.devices import find_device
 from luthier.training.forecast import Forecast, make_forecast
 from luthier.training.planning import Plan, make_plan
 from luthier.training.race import Race, run_race
-from luthier.training.session import Materials, Report
+from luthier.training.session import Materials
 
 
 def plan(config: Config, overrides: Sequence[str] = (), *, progress: Report | None = None) -> Plan:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from luthier.config import RunConfig, SourceConfig, parse_source
 from luthier.config.writing import to_yaml
 from luthier.data.differences import Differences
-from luthier.data.forecast_plan import ForecastPlan
 from luthier.data.inspection import Inspection, inspect_row
-from luthier.data.join_plan import JoinPlan
-from luthier.data.joining import Joined
 from luthier.data.ledger import places
+from luthier.data.market.joining import Joined
+from luthier.data.market.plans import ForecastPlan, JoinPlan
 from luthier.data.prepare import Prepared
 from luthier.data.profile import Profile
 from luthier.data.tokenising import LEDGER
@@ -23,13 +22,14 @@ from luthier.data.writing import ABOUT, write_preparation
 from luthier.errors import ConfigError
 from luthier.models.hardware import peak_memory_mb
 from luthier.pipeline.opening import Config, read_config
+from luthier.progress import Report, silent
 from luthier.runs import Run
-from luthier.training.session import Materials, Report
+from luthier.training.session import Materials
 
 if TYPE_CHECKING:
     from luthier.data.exchange import Exchange
-    from luthier.data.forecasting import Forecasts
     from luthier.data.generation import Budget, Generated, Wishes
+    from luthier.data.market.forecasting import Forecasts
     from luthier.endpoint import Endpoint
 
 
@@ -150,10 +150,10 @@ def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress
         DataError: there is nothing to read, or the columns are not there.
     """
     from luthier.config import SourceConfig
-    from luthier.data.joining import join as join_rows
+    from luthier.data.market.joining import join as join_rows
 
     sources = SourceConfig(path=news), SourceConfig(path=prices)
-    return join_rows(*sources, Path(output), plan, progress or (lambda phase, done, total: None))
+    return join_rows(*sources, Path(output), plan, progress or silent)
 
 
 def make_forecasts(
@@ -171,7 +171,7 @@ def make_forecasts(
         news: a file or a folder.
         prices: likewise.
         output: a JSON Lines file.
-        plan: see `luthier.data.forecast_plan.plan_forecasts`.
+        plan: see `luthier.data.market.plans.plan_forecasts`.
         companies: a file of what is known of each stock.
         progress: told (phase, done, total).
 
@@ -179,10 +179,10 @@ def make_forecasts(
         DataError: there is nothing to read, or the columns are not there.
     """
     from luthier.config import SourceConfig
-    from luthier.data.forecasting import make_forecasts as make
+    from luthier.data.market.forecasting import make_forecasts as make
 
     about = None if companies is None else SourceConfig(path=companies)
-    say = progress or (lambda phase, done, total: None)
+    say = progress or silent
     return make(SourceConfig(path=news), SourceConfig(path=prices), Path(output), plan, say, about)
 
 
@@ -277,5 +277,5 @@ def generate(
     else:  # every row of a file is a seed
         data = {"train": str(seeds), "clean": [], "split": {"test": 0, "validation": 0}, "tolerance": 1}
         settings = RunConfig.model_validate({"model": {"base": "none"}, "data": data})
-    say = progress or (lambda phase, done, total: None)
+    say = progress or silent
     return generation.generate(settings, endpoint, Path(out), wishes, budget or generation.Budget(), say)

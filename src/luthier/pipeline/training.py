@@ -18,6 +18,7 @@ from luthier.models.hardware import peak_memory_mb
 from luthier.pipeline.evaluating import evaluate, predict
 from luthier.pipeline.handing_on import export, report
 from luthier.pipeline.opening import Config, open_run, read_config
+from luthier.progress import Report
 from luthier.recipes import recipe
 from luthier.runs import Run
 from luthier.runs.files import write_json
@@ -26,7 +27,7 @@ from luthier.tracking import make_tracker
 from luthier.tracking.following import Listener, following
 from luthier.training.loop import Trainer
 from luthier.training.record import describe, passport
-from luthier.training.session import Materials, Report, Session
+from luthier.training.session import Materials, Session
 
 if TYPE_CHECKING:
     from luthier.export import Exported

@@ -24,12 +24,13 @@ from luthier.evaluation.evaluate import Examiner
 from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.hardware import peak_memory_mb
 from luthier.models.inference import common_prefix
+from luthier.progress import Report
 from luthier.runs import Run
 from luthier.tasks import form_of, names_in
 from luthier.training.guidance import free_ram_mb, memory_warning, remarks_for
 from luthier.training.loop import Trainer
 from luthier.training.record import describe_engine
-from luthier.training.session import Materials, Report, Session
+from luthier.training.session import Materials, Session
 from luthier.training.warnings import warnings_for
 
 SAMPLE_STEPS = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from luthier.models.base import BaseModel, ModelFiles
 from luthier.models.digests import tokenizer_digest
 from luthier.models.files import resolve
 from luthier.models.loading import load_base, load_tokenizer
+from luthier.progress import Report
 from luthier.runs import EventLog, Run
 from luthier.runs.files import cache_folder
 from luthier.tasks import ComparesWithBase, Task, problem_of
@@ -27,9 +27,6 @@ from luthier.training.order import Order
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Report = Callable[[str, int, int | None], None]
-"""Told (phase, how much is done, how much there is or None)."""
 
 
 @dataclass(frozen=True)

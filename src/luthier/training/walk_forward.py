@@ -17,7 +17,7 @@ from luthier.config.writing import to_yaml
 from luthier.data.intake import iterate_examples
 from luthier.data.times import written
 from luthier.errors import ConfigError, DataError
-from luthier.training.session import Report
+from luthier.progress import Report
 
 _DAY = 86_400
 _TELL = 1000

@@ -21,7 +21,7 @@ from luthier.data.examples import (
     UnreadableRow,
 )
 from luthier.data.formats import detect, load_format
-from luthier.data.sources import read_rows
+from luthier.data.reading.sources import read_rows
 from luthier.errors import DataError
 
 

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from luthier.cli.data._market import By, Close, Prices, Time, show_unused
 from luthier.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from luthier.data.forecasting import Forecasts
+    from luthier.data.market.forecasting import Forecasts
 
 
 def command(
     news: Annotated[str, typer.Argument(metavar="NEWS", help="What was told of each stock: a file or a folder.")],
-    prices: Annotated[str, typer.Argument(metavar="PRICES", help="Prices of the stocks: a file or a folder.")],
-    by: Annotated[str, typer.Option("--by", metavar="COLUMN", help="The symbol; NEWS=PRICES when the columns differ.")],
-    time: Annotated[
-        str, typer.Option("--time", metavar="COLUMN", help="The time; NEWS=PRICES when the columns differ.")
-    ],
+    prices: Prices,
+    by: By,
+    time: Time,
     price: Annotated[str, typer.Option(metavar="COLUMN", help="The price whose moves are told and forecast.")],
     text: Annotated[str, typer.Option(metavar="COLUMN", help="What the prompt shows of the news.")] = "text",
     companies: Annotated[
@@ -33,12 +32,7 @@ def command(
     most: Annotated[
         int, typer.Option("--news", min=1, metavar="N", help="News shown of each week, spread over it.")
     ] = 3,
-    close: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HH:MM", help="When a price dated by its day is known: the market's close; default: the day's end."
-        ),
-    ] = None,
+    close: Close = None,
     zone: Annotated[
         str,
         typer.Option(
@@ -73,12 +67,5 @@ def show(made: Forecasts, console: Console) -> None:
     for kind, rows in made.left_out.most_common():
         counts.add_row(Text(f"left out: {kind}"), f"{rows:,}")
     console.print(counts)
-    for title, count, first in (
-        ("refused prices", made.refused_prices, made.first_refused_prices),
-        ("left out", sum(made.left_out.values()), made.first_left_out),
-    ):
-        if count:
-            console.print(f"{title}: {count:,}, such as", style="yellow")
-            for line in first[:3]:
-                console.print(f"  {line}", soft_wrap=True)
+    show_unused(console, made)
     console.print(f"forecasts  {made.output}\nleft out   {made.left_out_file}", soft_wrap=True)

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from luthier.cli.data._market import By, Close, Prices, Time, show_examples, show_unused
 from luthier.cli.output import Json, emit, table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from luthier.data.joining import Joined
+    from luthier.data.market.joining import Joined
 
 
 def command(
     news: Annotated[str, typer.Argument(metavar="NEWS", help="Rows to join to: a file or a folder.")],
-    prices: Annotated[str, typer.Argument(metavar="PRICES", help="Rows that are looked up: a file or a folder.")],
-    by: Annotated[str, typer.Option("--by", metavar="COLUMN", help="The symbol; NEWS=PRICES when the columns differ.")],
-    time: Annotated[
-        str, typer.Option("--time", metavar="COLUMN", help="The time; NEWS=PRICES when the columns differ.")
-    ],
+    prices: Prices,
+    by: By,
+    time: Time,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where to write.")] = Path("joined.jsonl"),
     tolerance: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How old a price may be, such as 5d; default: any age.")
@@ -30,12 +29,7 @@ def command(
         bool,
         typer.Option("--at", help="A price of the very moment of the news counts as known; else it must be earlier."),
     ] = False,
-    close: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HH:MM", help="When a price dated by its day is known: the market's close; default: the day's end."
-        ),
-    ] = None,
+    close: Close = None,
     zone: Annotated[
         str,
         typer.Option(metavar="ZONE", help="Time zone of the close and of times without one, such as America/New_York."),
@@ -83,13 +77,7 @@ def show(made: Joined, console: Console) -> None:
     for label, rows in made.labels.most_common():
         counts.add_row(Text(f"label {label}"), f"{rows:,}")
     console.print(counts)
-    for title, count, first in (
-        ("refused prices", made.refused_prices, made.first_refused_prices),
-        ("refused: a nearer price, but from the future of the news", made.refused_future, made.first_refused),
-        ("left out", sum(made.left_out.values()), made.first_left_out),
-    ):
-        if count:
-            console.print(f"{title}: {count:,}, such as", style="yellow")
-            for line in first[:3]:
-                console.print(f"  {line}", soft_wrap=True)
+    title = "refused: a nearer price, but from the future of the news"
+    show_examples(console, title, made.refused_future, made.first_refused)
+    show_unused(console, made)
     console.print(f"joined     {made.output}\nleft out   {made.left_out_file}", soft_wrap=True)

@@ -91,7 +91,7 @@ def read_thesaurus(path: Path) -> list[list[str]]:
     Raises:
         ConfigError: there is no group in it.
     """
-    from luthier.data.encodings import detect_encoding
+    from luthier.data.reading.encodings import detect_encoding
 
     with path.open("rb") as stream:
         encoding = detect_encoding(stream) or "utf-8"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from luthier.data.reading.sources import RowSource
     from luthier.data.similarity import Signatures
-    from luthier.data.sources import RowSource
 
 
 @dataclass(frozen=True)

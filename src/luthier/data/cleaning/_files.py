@@ -8,7 +8,7 @@ from typing import Any
 
 from luthier.config import SourceConfig
 from luthier.data.examples import Row
-from luthier.data.sources import RowSource, data_files, read_rows
+from luthier.data.reading.sources import RowSource, data_files, read_rows
 
 
 def files_at(path: str) -> Sequence[RowSource]:

@@ -17,7 +17,7 @@ from luthier.data.words import plain_words
 from luthier.registry import Options
 
 if TYPE_CHECKING:
-    from luthier.data.sources import RowSource
+    from luthier.data.reading.sources import RowSource
 
 _COMMON = 10
 _LONGEST_PIECE = 3

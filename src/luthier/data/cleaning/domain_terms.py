@@ -16,7 +16,7 @@ from luthier.data.words import plain_words
 from luthier.registry import Options
 
 if TYPE_CHECKING:
-    from luthier.data.sources import RowSource
+    from luthier.data.reading.sources import RowSource
 
 _NAMED = 10
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from luthier.data.sources import RowSource
+    from luthier.data.reading.sources import RowSource
 
 _FEATURES = 1 << 18
 _BATCH = 1000

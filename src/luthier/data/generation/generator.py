@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +22,7 @@ from luthier.data.intake import ORIGIN_COLUMN
 from luthier.data.ledger import reason_class
 from luthier.endpoint import Endpoint, Messages, Reply, TryFailed, tokens_in
 from luthier.errors import ConfigError, Interrupted, LuthierError
-
-Progress = Callable[[str, int, int | None], None]
+from luthier.progress import Report
 
 IN_VAIN = 10
 """So many answers in a row without a single new row end a generation: the model repeats itself."""
@@ -93,7 +91,7 @@ class Generated:
 
 
 def generate(
-    config: RunConfig, endpoint: Endpoint, out: Path, wishes: Wishes, budget: Budget, progress: Progress
+    config: RunConfig, endpoint: Endpoint, out: Path, wishes: Wishes, budget: Budget, progress: Report
 ) -> Generated:
     """Writes accepted rows to `out`, refused ones to `out.refused`, requests and answers to `out.journal`; goes on
     where an earlier call ended.
@@ -159,7 +157,7 @@ class _Generation:
         endpoint: Endpoint,
         wishes: Wishes,
         budget: Budget,
-        progress: Progress,
+        progress: Report,
     ) -> None:
         self.pool = pool
         self.endpoint = endpoint

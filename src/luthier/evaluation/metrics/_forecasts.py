@@ -1,4 +1,4 @@
-"""What metrics of forecasts share: answers that name a direction and a range, see `luthier.data.forecasts`."""
+"""What metrics of forecasts share: answers that name a direction and a range, see `luthier.data.market.forecasts`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from luthier.data.forecasts import DIRECTIONS, Forecast, read_forecast
+from luthier.data.market.forecasts import DIRECTIONS, Forecast, read_forecast
 from luthier.evaluation.metrics import Floats, Metric
 from luthier.evaluation.metrics._classes import ClassMetric
 from luthier.evaluation.metrics._free import written

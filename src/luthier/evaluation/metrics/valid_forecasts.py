@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from luthier.data.forecasts import read_forecast
+from luthier.data.market.forecasts import read_forecast
 from luthier.evaluation.metrics import Floats
 from luthier.evaluation.metrics._forecasts import ForecastMetric
 from luthier.tasks import Prediction

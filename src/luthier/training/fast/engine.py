@@ -24,6 +24,7 @@ from luthier.tasks import LearnsRows, LearnsTags, LearnsTokens, Task
 from luthier.training.fast.attention import NAME, flat_attention
 from luthier.training.fast.batch import FlatBatch, cut
 from luthier.training.fast.below import MOST_OF_FREE, Below
+from luthier.training.fast.last import Last
 from luthier.training.fast.lora import LoraLinear, is_plain
 from luthier.training.fast.output import OutputLayer
 from luthier.training.fast.parts import Parts
@@ -32,7 +33,7 @@ from luthier.training.fast.trial import try_out
 
 AttentionInterface.register(NAME, flat_attention)
 
-TECHNIQUES = ("flat", "prefixes", "head", "fused-lora", "recompute")
+TECHNIQUES = ("flat", "prefixes", "head", "last-layer", "fused-lora", "recompute")
 """What LUTHIER_FAST_WITHOUT can switch off, separated by commas, to measure what each one is worth."""
 
 ROWS_AT_ONCE = 256
@@ -47,6 +48,7 @@ class FastEngine:
         share: whether common beginnings are computed once.
         offset: what the model's positions begin with.
         below: what is remembered of the layers under the first trained one, if anything can be.
+        last: what of the last layer is computed only where the loss reads it, if anything can be.
         notes: what is not done, and why, for people.
 
     Args:
@@ -81,6 +83,7 @@ class FastEngine:
         self.notes: list[str] = []
         self.share, self.offset = False, 0
         self.below: Below | None = None
+        self.last: Last | None = None
         if getattr(network.config, "is_encoder_decoder", False):
             raise NotImplementedError("an encoder-decoder reads two sequences a row, and flat rows are one")
         if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
@@ -138,7 +141,8 @@ class FastEngine:
         for module, forward in self.forwards:
             module.forward = forward
         try:
-            yield
+            with self.last.installed() if self.last else nullcontext():
+                yield
         finally:
             for module, _ in self.forwards:
                 del module.forward
@@ -166,14 +170,27 @@ class FastEngine:
 
     def loss(self, flat: FlatBatch) -> torch.Tensor:
         """Summed loss of a micro-batch, inside `running`."""
+        read_n = self.read(flat)
+        if self.last is not None:
+            self.last.focus(read_n, flat.computed)
         below = self.below if self.below is not None and self.below.knows(flat) else None
         with below.replayed(flat) if below else nullcontext():
             if isinstance(self.task, LearnsTokens):
-                return self._token_loss(self.task, flat)
+                return self._token_loss(self.task, flat, read_n)
             if isinstance(self.task, LearnsTags):
-                return self.task.loss_of_tags(self._tag_logits(self.task, flat), flat.batch)
+                return self.task.loss_of_tags(self._tag_logits(flat, read_n), flat.batch)
             assert isinstance(self.task, LearnsRows)
-            return self.task.loss_of(self._row_logits(flat), flat.batch)
+            return self.task.loss_of(self._row_logits(flat, read_n), flat.batch)
+
+    def read(self, flat: FlatBatch) -> torch.Tensor:
+        """Flat indices [n] of the tokens whose hidden states the loss reads."""
+        if isinstance(self.task, LearnsTokens):
+            rows_n, positions_n, _ = self.task.predicted(flat.batch)
+            return flat.at(rows_n, positions_n)
+        if isinstance(self.task, LearnsTags):
+            return flat.at(*self.task.tagged(flat.batch))
+        end = -1 if hasattr(self.parts.whole, "score") else 0  # a head reads the first token of a row, or the last one
+        return torch.tensor([int(places[end]) for places in flat.places], device=self.device)
 
     def body(self, flat: FlatBatch) -> torch.Tensor:
         """Hidden states of the computed tokens, [t, d]."""
@@ -192,32 +209,28 @@ class FastEngine:
         accepted = {name: value for name, value in arguments.items() if name in self.parts.accepted}
         return accepted | {"flat": flat.attention}
 
-    def _token_loss(self, task: LearnsTokens, flat: FlatBatch) -> torch.Tensor:
-        rows_n, positions_n, targets_n = task.predicted(flat.batch)
+    def _token_loss(self, task: LearnsTokens, flat: FlatBatch, read_n: torch.Tensor) -> torch.Tensor:
+        _, _, targets_n = task.predicted(flat.batch)
         hidden_td = self.body(flat)
-        at_n = flat.at(rows_n, positions_n)
         assert self.output is not None
         if "head" in self.without:
-            return cross_entropy(self.output.logits(hidden_td).index_select(0, at_n), targets_n, reduction="sum")
-        return self.output.loss(hidden_td.index_select(0, at_n), targets_n)
+            return cross_entropy(self.output.logits(hidden_td).index_select(0, read_n), targets_n, reduction="sum")
+        return self.output.loss(hidden_td.index_select(0, read_n), targets_n)
 
-    def _tag_logits(self, task: LearnsTags, flat: FlatBatch) -> torch.Tensor:
+    def _tag_logits(self, flat: FlatBatch, read_n: torch.Tensor) -> torch.Tensor:
         """Logits [n, k] of the tokens that are learned, from a head that reads every token by itself."""
         logits_1tk: torch.Tensor = self.parts.whole(**self._arguments(flat)).logits
-        return logits_1tk[0].index_select(0, flat.at(*task.tagged(flat.batch)))
+        return logits_1tk[0].index_select(0, read_n)
 
-    def _row_logits(self, flat: FlatBatch) -> torch.Tensor:
+    def _row_logits(self, flat: FlatBatch, read_n: torch.Tensor) -> torch.Tensor:
         """Logits [b, k] of a classification head, which reads the first token of a row, or the last one."""
         whole, body = self.parts.whole, self.parts.body
-        rows = range(len(flat.places))
         if hasattr(whole, "score"):
-            last = torch.tensor([int(flat.places[row][-1]) for row in rows], device=self.device)
-            scores: torch.Tensor = whole.score(self.body(flat).index_select(0, last))
+            scores: torch.Tensor = whole.score(self.body(flat).index_select(0, read_n))
             return scores
-        first = torch.tensor([int(flat.places[row][0]) for row in rows], device=self.device)
 
         def firsts(hidden_1td: torch.Tensor) -> torch.Tensor:
-            return hidden_1td[0].index_select(0, first)[:, None]
+            return hidden_1td[0].index_select(0, read_n)[:, None]
 
         pooler = getattr(body, "pooler", None)
         if pooler is not None:

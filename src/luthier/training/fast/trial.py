@@ -1,7 +1,8 @@
 """The trial before training: three short rows through the plain model and through the fast engine.
 
 Nothing is assumed of an architecture. The engine runs only where loss and gradients agree, shares beginnings only where
-they still agree, and remembers what lies below the first trained layer only where that changes nothing either.
+they still agree, computes the last layer for some tokens and remembers what lies below the first trained one only where
+that changes nothing either.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from luthier.data.records import Batch, TokenSequence
 from luthier.tasks import LearnsTags, names_in
 from luthier.training.fast.batch import FlatBatch
 from luthier.training.fast.below import Below
+from luthier.training.fast.last import Last
 
 if TYPE_CHECKING:
     from luthier.training.fast.engine import FastEngine
@@ -28,7 +30,7 @@ positions or another mistake in what is computed make about 1."""
 
 
 def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.dtype) -> None:
-    """Settles the engine's `offset`, `share` and `below`.
+    """Settles the engine's `offset`, `share`, `last` and `below`.
 
     Raises:
         NotImplementedError: loss or gradients differ, or the model does not reach the attention function.
@@ -45,6 +47,7 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
             causal = _agreed(engine, batch, expected, dtype).attention.causal
             if causal and engine.parts.draws:
                 engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
+        engine.last = _last(engine, batch, expected, dtype)
         engine.below = _below(engine, batch, expected, dtype)
     finally:
         network.zero_grad()
@@ -79,6 +82,23 @@ def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtyp
         if worst <= ALLOWED[dtype]:
             return flat
     raise NotImplementedError(f"flat rows change its loss or gradients (by {worst:.1e})")
+
+
+def _last(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Last | None:
+    """What of the last layer can be computed for some tokens only, if anything can."""
+    if "last-layer" in engine.without or not engine.parts.layers:
+        return None
+    flat = FlatBatch.of(batch, share=engine.share)
+    try:
+        with engine.running():
+            engine.last = Last.of(engine.parts.layers[-1], lambda: engine.body(flat), engine.read(flat))
+        with engine.running():
+            found = gradients(engine.parts.network, engine.loss(flat))
+    except Exception:  # a layer that takes or gives something else than hidden states
+        return None
+    finally:
+        last, engine.last = engine.last, None
+    return last if difference(found, expected, dtype) <= ALLOWED[dtype] else None
 
 
 def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Below | None:

@@ -17,9 +17,10 @@ from typing import Any
 from luthier.config import RunConfig
 from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, TrainingError
+from luthier.progress import Report
 from luthier.runs.files import read_json, write_json
 from luthier.tasks import form_of
-from luthier.training.session import Materials, Report
+from luthier.training.session import Materials
 
 ROUNDS = 2
 """Turns of each contestant: a machine that is busy for a while hinders both."""

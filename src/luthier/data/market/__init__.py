@@ -1,0 +1,1 @@
+"""News and prices: joined without look-ahead, and made into forecasts."""

@@ -1,0 +1,1 @@
+"""Rows out of files, folders, archives, databases and the hub. Nothing here knows what the rows mean."""
