@@ -1,10 +1,10 @@
 """Finds every peer's best legal settings on every workload, and writes best_settings.json.
 
 Legal is what leaves the first loss as it is: the same tokens, supervised alike. One setting after the other is varied
-and the best value kept: number type, padding-free batches, micro-batch (none beyond one that was slower), attention,
-length grouping. A peer begins with
-what was best for it on the workload that was searched first. A number type that this processor multiplies at less than
-half of float32's rate is not tried. What was measured once is remembered, so a search that was interrupted goes on.
+and the best value kept: number type, padding-free batches, micro-batch (none behind one that was slower), attention,
+length grouping. A peer begins with what was best for it on the workload that was searched first. A number type that
+this processor multiplies at less than half of float32's rate is not tried. What was measured once is remembered, so a
+search that was interrupted goes on.
 
     python -m race.search [--workloads A,C] [--contestants trainer,trl] [--vary micro_batch] [--steps 2]
 """
