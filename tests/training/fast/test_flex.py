@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 def test_it_sees_what_the_groups_see(share, causal, window, softcap):
     layout = lay_out(ROWS, share=share)
     groups = FlatAttention.of(layout, CPU)
-    whole = FlatAttention([], None, groups.tokens, flex.Visibility.of(layout, CPU))
+    whole = FlatAttention([], groups.tokens, flex.Visibility.of(layout, CPU))
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(1, 4, groups.tokens, 8, generator=generator)
     key, value = torch.randn(2, 1, 2, groups.tokens, 8, generator=generator)
@@ -51,7 +51,7 @@ def test_gradients_on_a_gpu():
     layout = lay_out(ROWS, share=True)
     whole = FlatAttention.of(layout, device)
     assert whole.visibility is not None
-    groups = FlatAttention(whole.groups, whole.places, whole.tokens)
+    groups = FlatAttention(whole.groups, whole.tokens)
     tensors = [torch.randn(1, heads, whole.tokens, 16, device=device, requires_grad=True) for heads in (4, 2, 2)]
     results = []
     for flat in (groups, whole):

@@ -4,28 +4,23 @@ Segments of the same depth are put side by side by length, so that a few calls o
 of shared beginnings are read by all segments below them. Only the flat queries, keys, values and outputs are kept for
 the backward pass, and no mask of a whole row is ever built.
 
-    flat       a a a b b c c c c          tokens of the segments a, b, c
-    places     c c c c | a a a b b b      groups one behind the other, their shorter segments filled up
-
-Shapes: t = flat tokens, m = places, h = query heads, g = key heads, d = head width, n = segments of a group, s = its
-longest one, p = tokens above it, k = p + s.
+Shapes: t = flat tokens, h = query heads, g = key heads, d = head width, n = segments of a group, s = its longest one,
+p = tokens above it, k = p + s.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import softmax
 
 from luthier.training.fast import flex
-from luthier.training.fast.layout import Ints, Layout, Segment
+from luthier.training.fast.layout import Layout, Segment
 from luthier.training.order import cheapest_batches
 
 NAME = "luthier_flat"
@@ -36,71 +31,43 @@ BLOCK = 128
 keys of a segment of up to 512 tokens, however early the query: cut into blocks, SmolLM2's attention over 512 tokens
 took 0.8 of the time, over 256 and over 1 024 tokens 0.91; blocks of 64 or 256 were no better."""
 
+Index = torch.Tensor | slice
+
 
 @dataclass(frozen=True)
 class Group:
     """Segments below the same nodes and of similar length, side by side.
 
     Attributes:
-        begin: its first place.
+        own: flat index of every token, [n * s]; padded places repeat the segment's first token. A slice where the
+            segments stand side by side as they are.
         above: flat index of the tokens above, [p].
         real_ns: which places are no padding; None when all are.
         size: (n, s, p).
+        shared: whether other groups read its keys too.
     """
 
-    begin: int
+    own: Index
     above: torch.Tensor
     real_ns: torch.Tensor | None
     size: tuple[int, int, int]
+    shared: bool
+    _real: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict, repr=False)
 
-    def of(self, values_mhd: torch.Tensor) -> torch.Tensor:
-        """Its own part of something by place, as [n, h, s, d]; a view."""
-        n, s, _ = self.size
-        return values_mhd[self.begin : self.begin + n * s].unflatten(0, (n, s)).transpose(1, 2)
+    def real(self, first: int, last: int, values_nhsd: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(flat index, value [h, d]) of the tokens `first` to `last` of the segments, padding left out.
 
-    def keys(self, flat_thd: torch.Tensor, values_mhd: torch.Tensor) -> torch.Tensor:
-        """The same behind the rows of the tokens above, as [n, h, k, d]."""
-        own = self.of(values_mhd)
-        n, _, p = self.size
-        if not p:
-            return own
-        above_1hpd = flat_thd.index_select(0, self.above).transpose(0, 1)[None]
-        return torch.cat([above_1hpd.expand(n, -1, -1, -1), own], 2)
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the tokens of groups stand, one group behind the other.
-
-    Attributes:
-        token_m: flat index of the token at every place; padding repeats the first token of its segment.
-        place_t: the place of every token.
-        padding: places that are padding.
-    """
-
-    token_m: torch.Tensor
-    place_t: torch.Tensor
-    padding: torch.Tensor
-
-    @classmethod
-    def of(cls, groups: Sequence[Sequence[Segment]], tokens: int, device: torch.device) -> Places | None:
-        """None when every token stands where it is in the flat sequence."""
-        token_m, real_m = (np.concatenate(parts) for parts in zip(*map(_side_by_side, groups), strict=True))
-        place_t = np.empty(tokens, np.int64)
-        place_t[token_m[real_m]] = np.flatnonzero(real_m)
-        if len(token_m) == tokens and bool((token_m == np.arange(tokens)).all()):
-            return None
-        arrays = (token_m, place_t, np.flatnonzero(~real_m))
-        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
-
-
-def _side_by_side(segments: Sequence[Segment]) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """(flat index, whether it is no padding) of the places [n * s] of a group."""
-    starts_n1 = np.array([[segment.start] for segment in segments])
-    lengths_n1 = np.array([[segment.length] for segment in segments])
-    places_s = np.arange(lengths_n1.max())
-    real_ns = places_s < lengths_n1
-    return np.where(real_ns, starts_n1 + places_s, starts_n1).ravel(), real_ns.ravel()
+        Where they are is the same in every layer, so it is remembered.
+        """
+        assert isinstance(self.own, torch.Tensor)
+        if (first, last) not in self._real:
+            n, s, _ = self.size
+            own = self.own.view(n, s)[:, first:last].flatten()
+            places = None if self.real_ns is None else self.real_ns[:, first:last].flatten().nonzero().squeeze(1)
+            self._real[first, last] = own if places is None else own[places], places
+        own, places = self._real[first, last]
+        values = values_nhsd.transpose(1, 2).flatten(0, 1)
+        return own, values if places is None else values.index_select(0, places)
 
 
 @dataclass
@@ -109,7 +76,6 @@ class FlatAttention:
 
     Attributes:
         groups: what is computed side by side.
-        places: where their tokens stand; None = in the order of the flat sequence.
         tokens: how many there are.
         visibility: for the route of GPUs, which needs no groups unless there is dropout; None elsewhere.
         calls: how often the function was reached.
@@ -117,7 +83,6 @@ class FlatAttention:
     """
 
     groups: list[Group]
-    places: Places | None
     tokens: int
     visibility: flex.Visibility | None = None
     calls: int = 0
@@ -129,34 +94,33 @@ class FlatAttention:
         by_nodes: dict[tuple[tuple[int, int], ...], list[Segment]] = defaultdict(list)
         for segment in layout.segments:
             by_nodes[segment.above].append(segment)
-        grouped = [
-            [segments[index] for index in sorted(chosen)]
+        read = {node for nodes in by_nodes for node in nodes}
+        groups = [
+            _group([segments[index] for index in sorted(chosen)], read, device)
             for segments in by_nodes.values()
             for chosen in cheapest_batches([segment.length for segment in segments])
         ]
-        sizes = [len(segments) * max(segment.length for segment in segments) for segments in grouped]
-        groups = [
-            _group(segments, begin, device)
-            for segments, begin in zip(grouped, accumulate(sizes, initial=0), strict=False)
-        ]
-        tokens = len(layout.tokens_t)
         visibility = flex.Visibility.of(layout, device) if flex.available(device) else None
-        return cls(groups, Places.of(grouped, tokens, device), tokens, visibility)
-
-    def by_place(self, flat_thd: torch.Tensor) -> torch.Tensor:
-        """Something by token, by place [m, h, d]."""
-        return flat_thd if self.places is None else flat_thd.index_select(0, self.places.token_m)
-
-    def by_token(self, values_mhd: torch.Tensor) -> torch.Tensor:
-        """Something by place, by token [t, h, d]; padding is left out."""
-        return values_mhd if self.places is None else values_mhd.index_select(0, self.places.place_t)
+        return cls(groups, len(layout.tokens_t), visibility)
 
 
-def _group(segments: Sequence[Segment], begin: int, device: torch.device) -> Group:
+def _group(segments: list[Segment], read: Container[tuple[int, int]], device: torch.device) -> Group:
+    """Segments side by side; `read` are (start, length) of those whose keys others read."""
     n, s, p = len(segments), max(segment.length for segment in segments), segments[0].depth
-    _, real_m = _side_by_side(segments)
-    above = torch.from_numpy(segments[0].keys[:p]).to(device)
-    return Group(begin, above, None if real_m.all() else torch.from_numpy(real_m).view(n, s).to(device), (n, s, p))
+    starts_n1 = np.array([[segment.start] for segment in segments])
+    lengths_n1 = np.array([[segment.length] for segment in segments])
+    places_s = np.arange(s)
+    own = torch.from_numpy(np.where(places_s < lengths_n1, starts_n1 + places_s, starts_n1).ravel()).to(device)
+    first = segments[0].start
+    whole = bool((lengths_n1 == s).all())
+    apart = not whole or bool((starts_n1.ravel() != first + s * np.arange(n)).any())
+    return Group(
+        own if apart else slice(first, first + n * s),
+        torch.from_numpy(segments[0].keys[:p]).to(device),
+        None if whole else torch.from_numpy(places_s < lengths_n1).to(device),
+        (n, s, p),
+        any((segment.start, segment.length) in read for segment in segments),
+    )
 
 
 def flat_attention(
@@ -192,9 +156,9 @@ def flat_attention(
     how = _How(scale, causal, sliding_window, softcap, dropout)
     q_thd, k_tgd, v_tgd = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if query.device.type == "cpu" and not softcap and not dropout and k_tgd.shape[-1] == v_tgd.shape[-1]:
-        out_thd: torch.Tensor = _Fused.apply(q_thd, k_tgd, v_tgd, flat, how)  # type: ignore[no-untyped-call]
+        out_thd: torch.Tensor = _Fused.apply(q_thd, k_tgd, v_tgd, flat.groups, how)  # type: ignore[no-untyped-call]
     else:
-        out_thd = _plain(q_thd, k_tgd, v_tgd, flat, how)
+        out_thd = _plain(q_thd, k_tgd, v_tgd, flat.groups, how)
     return out_thd[None], None
 
 
@@ -264,49 +228,60 @@ def _additive(hidden: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     )
 
 
+def _side_by_side(flat_thd: torch.Tensor, group: Group) -> torch.Tensor:
+    """A group's own rows of a flat tensor, as [n, h, s, d]."""
+    n, s, _ = group.size
+    rows = flat_thd[group.own] if isinstance(group.own, slice) else flat_thd.index_select(0, group.own)
+    return rows.view(n, s, *flat_thd.shape[1:]).transpose(1, 2)
+
+
+def _with_above(flat_thd: torch.Tensor, group: Group) -> torch.Tensor:
+    """The same behind the rows of the tokens above, as [n, h, k, d]."""
+    own = _side_by_side(flat_thd, group)
+    n, _, p = group.size
+    if not p:
+        return own
+    above_1hpd = flat_thd.index_select(0, group.above).transpose(0, 1)[None]
+    return torch.cat([above_1hpd.expand(n, -1, -1, -1), own], 2)
+
+
 class _Fused(torch.autograd.Function):
     """The fused kernel of torch for the CPU, group by group; the backward pass gathers its inputs again."""
 
     @staticmethod
     def forward(
-        ctx: Any, q_thd: torch.Tensor, k_tgd: torch.Tensor, v_tgd: torch.Tensor, flat: FlatAttention, how: _How
+        ctx: Any, q_thd: torch.Tensor, k_tgd: torch.Tensor, v_tgd: torch.Tensor, groups: list[Group], how: _How
     ) -> torch.Tensor:
-        q_mhd, k_mgd, v_mgd = map(flat.by_place, (q_thd, k_tgd, v_tgd))
-        out_mhd = q_mhd.new_empty(q_mhd.shape)
+        out_thd = q_thd.new_empty(q_thd.shape)
         sums = []
-        for group in flat.groups:
-            q, k, v, target = group.of(q_mhd), group.keys(k_tgd, k_mgd), group.keys(v_tgd, v_mgd), group.of(out_mhd)
+        for group in groups:
+            q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
             for block in _blocks(group, how, q):
-                own, seen = slice(block.begin, block.end), slice(block.first, block.last)
-                target[:, :, own], log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                    q[:, :, own],
-                    k[:, :, seen],
-                    v[:, :, seen],
+                out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                    q[:, :, block.begin : block.end],
+                    k[:, :, block.first : block.last],
+                    v[:, :, block.first : block.last],
                     0.0,
                     block.triangle,
                     attn_mask=block.mask,
                     scale=how.scale,
                 )
                 sums.append(log_sum)
-        out_thd = flat.by_token(out_mhd)
+                _put(out_thd, out, group, block)
         ctx.save_for_backward(q_thd, k_tgd, v_tgd, out_thd, *sums)
-        ctx.flat, ctx.how = flat, how
+        ctx.groups, ctx.how = groups, how
         return out_thd
 
     @staticmethod
     def backward(ctx: Any, grad_thd: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q_thd, k_tgd, v_tgd, out_thd, *sums = ctx.saved_tensors
-        flat: FlatAttention = ctx.flat
-        q_mhd, k_mgd, v_mgd, out_mhd, grad_mhd = map(flat.by_place, (q_thd, k_tgd, v_tgd, out_thd, grad_thd))
-        if flat.places is not None:  # padding repeats a token whose gradient must count once
-            grad_mhd.index_fill_(0, flat.places.padding, 0.0)
-        dq_mhd, dk_mgd, dv_mgd = torch.empty_like(q_mhd), torch.zeros_like(k_mgd), torch.zeros_like(v_mgd)
+        dq_thd, dk_tgd, dv_tgd = torch.empty_like(q_thd), torch.zeros_like(k_tgd), torch.zeros_like(v_tgd)
         log_sums = iter(sums)
-        above: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        for group in flat.groups:
-            q, k, v = group.of(q_mhd), group.keys(k_tgd, k_mgd), group.keys(v_tgd, v_mgd)
-            out, grad = group.of(out_mhd), group.of(grad_mhd)
-            p = group.size[2]
+        for group in ctx.groups:
+            q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
+            out, grad = _side_by_side(out_thd, group), _side_by_side(grad_thd, group)
+            if group.real_ns is not None:  # padded places repeat a token whose gradient must count once
+                grad = grad * group.real_ns[:, None, :, None]
             for block in _blocks(group, ctx.how, q):
                 own, seen = slice(block.begin, block.end), slice(block.first, block.last)
                 dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -321,22 +296,33 @@ class _Fused(torch.autograd.Function):
                     attn_mask=block.mask,
                     scale=ctx.how.scale,
                 )
-                group.of(dq_mhd)[:, :, own] = dq
-                first, shared = max(block.first - p, 0), max(p - block.first, 0)
-                group.of(dk_mgd)[:, :, first : block.last - p] += dk[:, :, shared:]
-                group.of(dv_mgd)[:, :, first : block.last - p] += dv[:, :, shared:]
-                if shared:
-                    above.append((group.above[block.first :], _of_all(dk, shared), _of_all(dv, shared)))
-        dk_tgd, dv_tgd = flat.by_token(dk_mgd), flat.by_token(dv_mgd)
-        for places, dk_pgd, dv_pgd in above:
-            _add_at(dk_tgd, places, dk_pgd)
-            _add_at(dv_tgd, places, dv_pgd)
-        return flat.by_token(dq_mhd), dk_tgd, dv_tgd, None, None
+                _put(dq_thd, dq, group, block)
+                _add_keys(dk_tgd, dk, group, block)
+                _add_keys(dv_tgd, dv, group, block)
+        return dq_thd, dk_tgd, dv_tgd, None, None
 
 
-def _of_all(values_nhkd: torch.Tensor, shared: int) -> torch.Tensor:
-    """Gradients of the keys above [p, h, d], which every segment of a group reads: summed."""
-    return values_nhkd[:, :, :shared].sum(0).transpose(0, 1)
+def _put(target_thd: torch.Tensor, values_nhsd: torch.Tensor, group: Group, block: _Block) -> None:
+    """Writes the outputs, or the gradients, of a block's queries to their flat places."""
+    if isinstance(group.own, slice):
+        _side_by_side(target_thd, group)[:, :, block.begin : block.end] = values_nhsd
+    else:
+        target_thd.index_copy_(0, *group.real(block.begin, block.end, values_nhsd))
+
+
+def _add_keys(target_tgd: torch.Tensor, values_nhkd: torch.Tensor, group: Group, block: _Block) -> None:
+    """Adds the gradients of a block's keys; those above are read by every segment, so theirs are summed first."""
+    _, s, p = group.size
+    above = max(p - block.first, 0)
+    if above:
+        _add_at(target_tgd, group.above[block.first :], values_nhkd[:, :, :above].sum(0).transpose(0, 1))
+    first, last, own_nhsd = max(block.first - p, 0), block.last - p, values_nhkd[:, :, above:]
+    if not group.shared and (first, last) == (0, s) and block.begin == 0:  # nothing else is added there
+        _put(target_tgd, own_nhsd, group, block)
+    elif isinstance(group.own, slice):
+        _side_by_side(target_tgd, group)[:, :, first:last] += own_nhsd
+    else:
+        _add_at(target_tgd, *group.real(first, last, own_nhsd))
 
 
 def _add_at(target_tgd: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> None:
@@ -345,16 +331,14 @@ def _add_at(target_tgd: torch.Tensor, places: torch.Tensor, values: torch.Tensor
 
 
 def _plain(
-    q_thd: torch.Tensor, k_tgd: torch.Tensor, v_tgd: torch.Tensor, flat: FlatAttention, how: _How
+    q_thd: torch.Tensor, k_tgd: torch.Tensor, v_tgd: torch.Tensor, groups: list[Group], how: _How
 ) -> torch.Tensor:
     """The same from plain matrix products, for soft-capping, dropout and other devices."""
-    q_mhd, k_mgd, v_mgd = map(flat.by_place, (q_thd, k_tgd, v_tgd))
+    out_thd = q_thd.new_empty(*q_thd.shape[:2], v_tgd.shape[-1])
     repeats = q_thd.shape[1] // k_tgd.shape[1]
-    parts = []
-    for group in flat.groups:
-        q, k, v = group.of(q_mhd), group.keys(k_tgd, k_mgd), group.keys(v_tgd, v_mgd)
+    for group in groups:
+        q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
-        blocks = []
         for block in _blocks(group, how, q, triangles=False):
             scores = q[:, :, block.begin : block.end] @ k[:, :, block.first : block.last].transpose(2, 3) * how.scale
             if how.softcap:
@@ -362,6 +346,5 @@ def _plain(
             if block.mask is not None:
                 scores = scores + block.mask
             weights = torch.dropout(softmax(scores, -1, dtype=torch.float32).to(q.dtype), how.dropout, True)
-            blocks.append(weights @ v[:, :, block.first : block.last])
-        parts.append(torch.cat(blocks, 2).transpose(1, 2).flatten(0, 1))
-    return flat.by_token(torch.cat(parts))
+            _put(out_thd, weights @ v[:, :, block.first : block.last], group, block)
+    return out_thd
