@@ -9,8 +9,9 @@ Floating-point operations of a training step, counted as the work that the loss 
                  n * (n + 1) / 2 in a causal row of n tokens, n * n in a row of an encoder
 
 Sharing a prefix saves some of this, so the share of the matrix rate that a contestant reaches may pass 100 %. What is
-left when every common beginning of a micro-batch is computed once sets the ceiling: nobody who computes each product
-at the machine's rate, and does nothing else, is faster.
+left when every common beginning of a micro-batch is computed once, and the last layer gives nothing but keys and values
+where the loss reads nothing, sets the ceiling: nobody who computes each product at the machine's rate, and does nothing
+else, is faster.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from typing import Any
 Record = dict[str, Any]
 
 
+KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value")
+"""What linear layers are called that the last layer needs for every token."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """What of a network decides the cost of a step.
@@ -35,6 +40,7 @@ class Shape:
     Attributes:
         frozen: weights of the adapted linear layers.
         lora: weights of the adapter.
+        last_frozen, last_lora: those of them in the last layer that are needed only where its output is read.
         hidden: width of the hidden state.
         vocabulary: words of the output layer, 0 for a classifier.
         attention: heads times head size.
@@ -44,6 +50,8 @@ class Shape:
 
     frozen: int
     lora: int
+    last_frozen: int
+    last_lora: int
     hidden: int
     vocabulary: int
     attention: int
@@ -54,16 +62,23 @@ class Shape:
 def shape_of(folder: Path, targets: Sequence[str], rank: int, task: str) -> Shape:
     """Reads a network's shape from its configuration and the header of its weights."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    sizes = [
-        shape
+    sizes = {
+        name: shape
         for name, shape in _weights(folder / "model.safetensors").items()
         if len(shape) == 2 and name.split(".")[-2] in targets
+    }
+    last = [
+        shape
+        for name, shape in sizes.items()
+        if f".{config['num_hidden_layers'] - 1}." in name and name.split(".")[-2] not in KEYS_AND_VALUES
     ]
     heads = config["num_attention_heads"]
     causal = task == "causal_lm"
     return Shape(
-        frozen=sum(rows * columns for rows, columns in sizes),
-        lora=rank * sum(rows + columns for rows, columns in sizes),
+        frozen=sum(rows * columns for rows, columns in sizes.values()),
+        lora=rank * sum(rows + columns for rows, columns in sizes.values()),
+        last_frozen=sum(rows * columns for rows, columns in last),
+        last_lora=rank * sum(rows + columns for rows, columns in last),
         hidden=config["hidden_size"],
         vocabulary=config["vocab_size"] if causal else 0,
         attention=heads * (config.get("head_dim") or config["hidden_size"] // heads),
@@ -80,10 +95,13 @@ def _weights(file: Path) -> dict[str, list[int]]:
     return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
 
 
-def operations(shape: Shape, tokens: int, pairs: float, supervised: int) -> float:
-    """Floating-point operations of training once on so many tokens that see so many others; see the formula above."""
+def operations(shape: Shape, tokens: int, pairs: float, supervised: int, *, unread: int = 0) -> float:
+    """Floating-point operations of training once on so many tokens that see so many others; see the formula above. At
+    `unread` tokens the last layer gives keys and values only.
+    """
     return (
         tokens * (4 * shape.frozen + 6 * shape.lora)
+        - unread * (4 * shape.last_frozen + 6 * shape.last_lora)
         + 4 * supervised * shape.hidden * shape.vocabulary
         + 12 * shape.layers * shape.attention * pairs
     )
@@ -126,7 +144,7 @@ def workload_record(rows: Sequence[Record], about: Record) -> Record:
         "supervised": supervised,
         "longest": max(lengths),
         "gflop": operations(shape, *whole, supervised) / 1e9,
-        "least_gflop": operations(shape, *least, supervised) / 1e9,
+        "least_gflop": operations(shape, *least, supervised, unread=max(least[0] - supervised, 0)) / 1e9,
     }
 
 
@@ -195,7 +213,7 @@ def _spread(values: Sequence[float]) -> float:
 
 def ceiling(workload: Record, peer: Record, matrix_rate: float) -> float:
     """How many times as fast as a peer the machine could be at most, if it did nothing but the products that are left
-    when beginnings are shared, each at `matrix_rate` GFLOP/s.
+    when nothing is computed twice or for nobody, each at `matrix_rate` GFLOP/s.
     """
     seconds: float = workload["rows"] / peer["rows"]
     return seconds * matrix_rate / float(workload["least_gflop"])

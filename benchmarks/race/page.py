@@ -50,7 +50,8 @@ fastest matrix products that this processor was seen to do:
 
 A shared beginning is computed once but counted for every row, so the share may pass 100 %. The *ceiling* is how many
 times as fast as the best peer this machine could be at most: if it did nothing but the operations that are left when
-beginnings are shared as the fast engine shares them, all of them at that fastest rate.
+beginnings are shared as the fast engine shares them and the last layer gives keys and values only where the loss reads
+nothing, all of them at that fastest rate.
 """
 
 

@@ -20,11 +20,13 @@ from race.measures import (
 
 
 def test_operations_are_the_formula_by_hand() -> None:
-    shape = Shape(frozen=100, lora=10, hidden=4, vocabulary=50, attention=8, layers=2, causal=True)
+    shape = Shape(100, 10, last_frozen=40, last_lora=4, hidden=4, vocabulary=50, attention=8, layers=2, causal=True)
     linear = 5 * (4 * 100 + 6 * 10)
     output = 4 * 3 * 4 * 50
     attention = 12 * 2 * 8 * (3 * 4 / 2 + 2 * 3 / 2)
     assert operations(shape, 5, seen([3, 2], causal=True), 3) == linear + output + attention
+    saved = 2 * (4 * 40 + 6 * 4)
+    assert operations(shape, 5, seen([3, 2], causal=True), 3, unread=2) == linear + output + attention - saved
 
 
 def test_an_encoder_sees_every_pair() -> None:
@@ -63,6 +65,9 @@ def test_counted_operations_agree_with_what_torch_counts(tiny_llama: Path) -> No
         tokens * 2 * (shape.attention // json.loads((tiny_llama / "config.json").read_text())["num_attention_heads"])
     )
     assert counter.get_total_flops() == pytest.approx(2 * tokens * shape.frozen + output + full_attention, abs=rotary)
+    attention, mlp = network.model.layers[-1].self_attn, network.model.layers[-1].mlp
+    narrowed = (attention.q_proj, attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+    assert shape.last_frozen == sum(module.weight.numel() for module in narrowed)
 
 
 def test_the_first_step_does_not_count() -> None:

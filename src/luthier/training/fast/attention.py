@@ -11,7 +11,7 @@ p = tokens above it, k = p + s.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,12 +44,14 @@ class Group:
         above: flat index of the tokens above, [p].
         real_ns: which places are no padding; None when all are.
         size: (n, s, p).
+        shared: whether other groups read its keys too.
     """
 
     own: Index
     above: torch.Tensor
     real_ns: torch.Tensor | None
     size: tuple[int, int, int]
+    shared: bool
     _real: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict, repr=False)
 
     def real(self, first: int, last: int, values_nhsd: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,8 +94,9 @@ class FlatAttention:
         by_nodes: dict[tuple[tuple[int, int], ...], list[Segment]] = defaultdict(list)
         for segment in layout.segments:
             by_nodes[segment.above].append(segment)
+        read = {node for nodes in by_nodes for node in nodes}
         groups = [
-            _group([segments[index] for index in sorted(chosen)], device)
+            _group([segments[index] for index in sorted(chosen)], read, device)
             for segments in by_nodes.values()
             for chosen in cheapest_batches([segment.length for segment in segments])
         ]
@@ -101,7 +104,8 @@ class FlatAttention:
         return cls(groups, len(layout.tokens_t), visibility)
 
 
-def _group(segments: list[Segment], device: torch.device) -> Group:
+def _group(segments: list[Segment], read: Container[tuple[int, int]], device: torch.device) -> Group:
+    """Segments side by side; `read` are (start, length) of those whose keys others read."""
     n, s, p = len(segments), max(segment.length for segment in segments), segments[0].depth
     starts_n1 = np.array([[segment.start] for segment in segments])
     lengths_n1 = np.array([[segment.length] for segment in segments])
@@ -115,6 +119,7 @@ def _group(segments: list[Segment], device: torch.device) -> Group:
         torch.from_numpy(segments[0].keys[:p]).to(device),
         None if whole else torch.from_numpy(places_s < lengths_n1).to(device),
         (n, s, p),
+        any((segment.start, segment.length) in read for segment in segments),
     )
 
 
@@ -307,12 +312,14 @@ def _put(target_thd: torch.Tensor, values_nhsd: torch.Tensor, group: Group, bloc
 
 def _add_keys(target_tgd: torch.Tensor, values_nhkd: torch.Tensor, group: Group, block: _Block) -> None:
     """Adds the gradients of a block's keys; those above are read by every segment, so theirs are summed first."""
-    p = group.size[2]
+    _, s, p = group.size
     above = max(p - block.first, 0)
     if above:
         _add_at(target_tgd, group.above[block.first :], values_nhkd[:, :, :above].sum(0).transpose(0, 1))
     first, last, own_nhsd = max(block.first - p, 0), block.last - p, values_nhkd[:, :, above:]
-    if isinstance(group.own, slice):
+    if not group.shared and (first, last) == (0, s) and block.begin == 0:  # nothing else is added there
+        _put(target_tgd, own_nhsd, group, block)
+    elif isinstance(group.own, slice):
         _side_by_side(target_tgd, group)[:, :, first:last] += own_nhsd
     else:
         _add_at(target_tgd, *group.real(first, last, own_nhsd))
