@@ -41,17 +41,33 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
     training, _ = network.training, network.eval()
     try:
         expected = gradients(network, engine.task.loss(network, batch))
-        engine.share = "prefixes" not in engine.without and not engine.parts.draws
-        engine.share = engine.share and _shared_agrees(engine, batch, expected, dtype)
-        if not engine.share:
-            causal = _agreed(engine, batch, expected, dtype).attention.causal
-            if causal and engine.parts.draws:
-                engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
-        engine.last = _last(engine, batch, expected, dtype)
+        engine.last = _last(engine, batch)
+        try:
+            _settle_sharing(engine, batch, expected, dtype)
+        except NotImplementedError:
+            if engine.last is None:
+                raise
+            engine.last = None
+            _settle_sharing(engine, batch, expected, dtype)
         engine.below = _below(engine, batch, expected, dtype)
     finally:
         network.zero_grad()
         network.train(training)
+
+
+def _settle_sharing(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> None:
+    """Settles `share` and `offset`: the whole way of computing must agree, with shared beginnings or without.
+
+    Raises:
+        NotImplementedError: it does not.
+    """
+    engine.offset = 0
+    engine.share = "prefixes" not in engine.without and not engine.parts.draws
+    engine.share = engine.share and _shared_agrees(engine, batch, expected, dtype)
+    if not engine.share:
+        causal = _agreed(engine, batch, expected, dtype).attention.causal
+        if causal and engine.parts.draws:
+            engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
 
 
 def _shared_agrees(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> bool:
@@ -84,21 +100,16 @@ def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtyp
     raise NotImplementedError(f"flat rows change its loss or gradients (by {worst:.1e})")
 
 
-def _last(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Last | None:
+def _last(engine: FastEngine, batch: Batch) -> Last | None:
     """What of the last layer can be computed for some tokens only, if anything can."""
     if "last-layer" in engine.without or not engine.parts.layers:
         return None
-    flat = FlatBatch.of(batch, share=engine.share)
+    flat = FlatBatch.of(batch, share=False)
     try:
         with engine.running():
-            engine.last = Last.of(engine.parts.layers[-1], lambda: engine.body(flat), engine.read(flat))
-        with engine.running():
-            found = gradients(engine.parts.network, engine.loss(flat))
+            return Last.of(engine.parts.layers[-1], lambda: engine.body(flat), engine.read(flat))
     except Exception:  # a layer that takes or gives something else than hidden states
         return None
-    finally:
-        last, engine.last = engine.last, None
-    return last if difference(found, expected, dtype) <= ALLOWED[dtype] else None
 
 
 def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Below | None:
