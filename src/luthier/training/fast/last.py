@@ -60,7 +60,7 @@ class Last:
 
     def focus(self, read_n: torch.Tensor, tokens: int) -> None:
         """Says which tokens of the next micro-batch are read, each one or several times."""
-        read_n = read_n.unique()
+        read_n = torch.unique(read_n)
         self._read_n = read_n if len(read_n) <= MOST * tokens else None
 
     @contextmanager
