@@ -61,7 +61,7 @@ class Last:
     def focus(self, read_n: torch.Tensor, tokens: int) -> None:
         """Says which tokens of the next micro-batch are read, each one or several times."""
         read_n = torch.unique(read_n)
-        self._read_n = read_n if len(read_n) <= MOST * tokens else None
+        self._read_n = read_n if 0 < len(read_n) <= MOST * tokens else None
 
     @contextmanager
     def installed(self) -> Iterator[None]:
