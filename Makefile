@@ -44,6 +44,7 @@ RACED := $(GEMMA)==1.0.0 $(foreach part,1 2 3 4,$(GEMMA)-part$(part)==1.0.0)
 
 bench: .venv/.raced  # hours
 	$(RACE).run
+	$(RACE).run --profile
 	$(RACE).run --ablation
 	$(RACE).run --to-accuracy
 

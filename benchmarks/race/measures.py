@@ -164,37 +164,36 @@ def counted_seconds(result: Record, tokens: int) -> float:
     return seconds * tokens / trained if trained else seconds
 
 
-def rates(workload: Record, results: Sequence[Record], matrix_rate: float) -> Record:
+def rates(ran: Sequence[tuple[Record, Record]], matrix_rate: float) -> Record:
     """Medians over the processes of one contestant.
 
     Args:
-        workload: from `workload_record`.
-        results: what its workers wrote, all of them well.
+        ran: for each process what its steps held, from `workload_record`, and what its worker wrote, all of them well.
         matrix_rate: GFLOP/s of the machine.
     """
-    seconds = median(counted_seconds(result, workload["tokens"]) for result in results)
+    timed = [(held, counted_seconds(result, held["tokens"])) for held, result in ran]
+    results = [result for _, result in ran]
     return {
-        "rows": workload["rows"] / seconds,
-        "tokens": workload["tokens"] / seconds,
-        "supervised": workload["supervised"] / seconds,
+        **{per: median(held[per] / seconds for held, seconds in timed) for per in ("rows", "tokens", "supervised")},
         "memory_mb": median(result["peak_memory_mb"] for result in results),
         "saved_after": median(result["saved_after"] for result in results),
-        "share": workload["gflop"] / seconds / matrix_rate,
+        "share": median(held["gflop"] / seconds / matrix_rate for held, seconds in timed),
         "first_loss": results[0]["losses"][0],
     }
 
 
-def times_faster(workload: Record, pairs: Sequence[Record]) -> Record:
+def times_faster(pairs: Sequence[Record]) -> Record:
     """How many times as fast as its opponent the fast engine was: `times`, and how far the steps spread around it.
 
     Every pair took its steps in turn, so both had the same machine, however fast that was at the time.
 
     Args:
-        workload: from `workload_record`.
-        pairs: results as {"fast": ..., "other": ...}.
+        pairs: results as {"held": from `workload_record`, "fast": ..., "other": ...}.
     """
-    tokens = workload["tokens"]
-    wholes = [counted_seconds(pair["other"], tokens) / counted_seconds(pair["fast"], tokens) for pair in pairs]
+    wholes = [
+        counted_seconds(pair["other"], pair["held"]["tokens"]) / counted_seconds(pair["fast"], pair["held"]["tokens"])
+        for pair in pairs
+    ]
     steps = [
         other / fast
         for pair in pairs
@@ -211,12 +210,17 @@ def _spread(values: Sequence[float]) -> float:
     return (high - low) / 2 / middle
 
 
-def ceiling(workload: Record, peer: Record, matrix_rate: float) -> float:
+def ceiling(held: Record, peer: Record, matrix_rate: float) -> float:
     """How many times as fast as a peer the machine could be at most, if it did nothing but the products that are left
     when nothing is computed twice or for nobody, each at `matrix_rate` GFLOP/s.
+
+    Args:
+        held: from `workload_record`.
+        peer: from `rates`.
+        matrix_rate: GFLOP/s of the machine.
     """
-    seconds: float = workload["rows"] / peer["rows"]
-    return seconds * matrix_rate / float(workload["least_gflop"])
+    seconds: float = held["rows"] / peer["rows"]
+    return seconds * matrix_rate / float(held["least_gflop"])
 
 
 def best_peer(found: dict[str, Record], peers: Sequence[str]) -> str | None:

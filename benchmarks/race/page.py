@@ -55,22 +55,29 @@ nothing, all of them at that fastest rate.
 """
 
 
+def pairs_of(raw: Record, workload: str, *, ablation: bool = False) -> list[Record]:
+    """The pairs of a race, or of its ablation, in which nobody failed."""
+    return [
+        pair
+        for pair in raw["pairs"]
+        if pair["workload"] == workload and bool(pair["ablate"]) == ablation
+        if "failed" not in pair["fast"] and "failed" not in pair["other"]
+    ]
+
+
 def summaries(raw: Record, workload: str, *, ablation: bool = False) -> dict[str, Record]:
-    """Medians by contestant, or by technique switched off, each with how the fast engine did against it; pairs in which
-    somebody failed are left out.
-    """
-    held, rate = raw["workloads"][workload], max(raw["matrix_rate"].values())
+    """Medians by contestant, or by technique switched off, each with how the fast engine did against it."""
+    rate = max(raw["matrix_rate"].values())
     grouped: dict[str, list[Record]] = {}
-    for pair in raw["pairs"]:
-        ran = "failed" not in pair["fast"] and "failed" not in pair["other"]
-        if pair["workload"] == workload and bool(pair["ablate"]) == ablation and ran:
-            grouped.setdefault(pair["ablate"] or pair["contestant"], []).append(pair)
+    for pair in pairs_of(raw, workload, ablation=ablation):
+        grouped.setdefault(pair["ablate"] or pair["contestant"], []).append(pair)
     found = {
-        name: rates(held, [pair["other"] for pair in pairs], rate) | times_faster(held, pairs)
+        name: rates([(pair["held"], pair["other"]) for pair in pairs], rate) | times_faster(pairs)
         for name, pairs in grouped.items()
     }
     if grouped and not ablation:
-        found["fast"] = rates(held, [pair["fast"] for pairs in grouped.values() for pair in pairs], rate)
+        everything = [(pair["held"], pair["fast"]) for pairs in grouped.values() for pair in pairs]
+        found["fast"] = rates(everything, rate)
     return found
 
 
@@ -105,10 +112,10 @@ def overview(raw: Record) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, workload in WORKLOADS.items():
-        found = summaries(raw, name) if name in raw["workloads"] else {}
+        found = summaries(raw, name)
         if best := best_peer(found, PEERS):
             fast, peer = found["fast"], found[best]
-            most = ceiling(raw["workloads"][name], peer, max(raw["matrix_rate"].values()))
+            most = ceiling(pairs_of(raw, name)[0]["held"], peer, max(raw["matrix_rate"].values()))
             lines.append(
                 f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{peer['times']:.2f}x** "
                 f"| {workload.speed:g}x | {most:.1f}x "
@@ -119,14 +126,12 @@ def overview(raw: Record) -> list[str]:
 
 def section(raw: Record, name: str) -> list[str]:
     """A workload: its numbers, its table, and who did not run, and why."""
-    held, workload, found = raw["workloads"][name], WORKLOADS[name], summaries(raw, name)
+    found = summaries(raw, name)
     pairs = [pair for pair in raw["pairs"] if pair["workload"] == name and not pair["ablate"]]
     lines = [
-        f"## {name}: {workload.title}",
+        f"## {name}: {WORKLOADS[name].title}",
         "",
-        f"{held['steps']} optimiser steps, of which {held['steps'] - 1} count: {held['rows']} rows, {held['tokens']:,} "
-        f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP, "
-        f"{held['least_gflop']:,.0f} with shared beginnings.",
+        *(f"{about}." for about in dict.fromkeys(held_text(pair["held"]) for pair in pairs)),
         "",
         *table(raw, name),
         "",
@@ -149,6 +154,15 @@ def section(raw: Record, name: str) -> list[str]:
     return [*lines, ""]
 
 
+def held_text(held: Record) -> str:
+    """What the counted steps held."""
+    return (
+        f"{held['steps']} optimiser steps, of which {held['steps'] - 1} count: {held['rows']} rows, {held['tokens']:,} "
+        f"tokens ({held['supervised']:,} supervised, longest row {held['longest']}), {held['gflop']:,.0f} GFLOP, "
+        f"{held['least_gflop']:,.0f} with shared beginnings"
+    )
+
+
 def settings_text(pairs: Sequence[Record], name: str) -> str:
     """The settings of a contestant, in words."""
     if CONTESTANTS[name].environment is None:
@@ -161,10 +175,50 @@ def settings_text(pairs: Sequence[Record], name: str) -> str:
     return ", ".join(words)
 
 
+PROFILES = """\
+## What a step's time goes into
+
+torch's profiler over the counted steps of the fast engine and of its best peer, taken in turn in one call of
+`race.run --profile`. *At* is the rate that the matrix products reach: what the processor keeps up over minutes, on
+matrices of the shapes that there are, less than the fastest products that it was seen to do. *Other operations* are
+norms, activations, copies and sums; *Python* is all that is left, the profiler's own writing included.
+"""
+
+
+def profiles(raw: Record) -> list[str]:
+    """By workload and contestant, what the counted steps are spent on."""
+    found: dict[str, list[Record]] = raw.get("profiles", {})
+    if not found:
+        return []
+    lines = [
+        *PROFILES.splitlines(),
+        "",
+        "| | | seconds | matrix products | at | attention | other operations | Python |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for name, results in sorted(found.items()):
+        lines += [profile_line(name, result) for result in results]
+    return [*lines, ""]
+
+
+def profile_line(name: str, result: Record) -> str:
+    """One line: seconds of the counted steps, and the shares of them."""
+    title = CONTESTANTS[result["contestant"]].title
+    if "failed" in result:
+        return f"| {name} | {title} | failed | | | | | |"
+    whole, kinds = sum(result["seconds"][1:]), result["kinds"]
+    shares = {kind: one["seconds"] / whole for kind, one in kinds.items()}
+    rate = kinds["products"]["gflop"] / kinds["products"]["seconds"]
+    return (
+        f"| {name} | {title} | {whole:.1f} | {shares['products']:.0%} | {rate:.0f} GFLOP/s "
+        f"| {shares['attention']:.0%} | {shares['others']:.0%} | {1 - sum(shares.values()):.0%} |"
+    )
+
+
 def ablation(raw: Record) -> list[str]:
     """The fast engine with each technique switched off."""
     lines: list[str] = []
-    for name in (name for name in ABLATED if name in raw["workloads"]):
+    for name in ABLATED:
         found = summaries(raw, name, ablation=True)
         if len(found) < 2 or NOTHING not in found:
             continue
@@ -206,7 +260,7 @@ def search_text() -> list[str]:
 
 def write(raw: Record) -> None:
     """Writes page and chart."""
-    measured = [name for name in WORKLOADS if name in raw["workloads"]]
+    measured = [name for name in WORKLOADS if any(pair["workload"] == name for pair in raw["pairs"])]
     machine = raw["machine"]
     rate = ", ".join(f"{dtype} {value:.0f} GFLOP/s" for dtype, value in raw["matrix_rate"].items())
     lines = [
@@ -224,7 +278,7 @@ def write(raw: Record) -> None:
     ]
     for name in measured:
         lines += section(raw, name)
-    lines += ablation(raw) + accuracy(raw)
+    lines += profiles(raw) + ablation(raw) + accuracy(raw)
     PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     groups = []
     for name in measured:

@@ -63,7 +63,13 @@ class Entry:
 
 
 def job(
-    prepared: Prepared, settings: Settings, steps: int, *, only_prepare: bool = False, ask: dict[str, Any] | None = None
+    prepared: Prepared,
+    settings: Settings,
+    steps: int,
+    *,
+    only_prepare: bool = False,
+    ask: dict[str, Any] | None = None,
+    profile: bool = False,
 ) -> dict[str, Any]:
     """What a worker is told; `turns` comes on top, the two pipes that it takes its turns by."""
     return {
@@ -75,6 +81,7 @@ def job(
         "settings": settings,
         "prepare": only_prepare,
         "ask": ask,
+        "profile": profile,
         "started": time.time(),
     }
 
@@ -149,6 +156,7 @@ def together(
     *,
     only_prepare: bool = False,
     ask: dict[str, Any] | None = None,
+    profile: bool = False,
     longest: float = LONGEST,
 ) -> list[Result]:
     """Trains with every entry, a step each in turn; the workers' results, or {"failed": the last lines it said}.
@@ -159,12 +167,13 @@ def together(
         steps: optimiser steps.
         only_prepare: converts the base and trains nothing.
         ask: {"every": steps, "target": accuracy, "rows": file}: stops at that accuracy.
+        profile: writes down what the counted steps are spent on.
         longest: seconds after which a process is given up.
     """
     with ExitStack() as stack:
         processes = []
         for entry in entries:
-            told = job(prepared, entry.settings, steps, only_prepare=only_prepare, ask=ask)
+            told = job(prepared, entry.settings, steps, only_prepare=only_prepare, ask=ask, profile=profile)
             processes.append(stack.enter_context(closing(Process(entry, prepared, told, longest))))
         while going := [process for process in processes if process.going]:
             for process in going:

@@ -3,6 +3,7 @@
     python -m race.run                                       everything; takes hours
     python -m race.run --workloads A,C --contestants trainer,trl --repeats 3
     python -m race.run --ablation                            the fast engine with each technique switched off in turn
+    python -m race.run --profile                             what the fast engine's and the best peer's time goes into
     python -m race.run --to-accuracy                         time to 0.95 test accuracy on A
     python -m race.run --quick                               A and C, the fast engine and the best peer; prints only
 
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 
 from race import accuracy, page
 from race.contestants import ABLATED, CONTESTANTS, NOTHING
-from race.measures import Record, merged, workload_record
+from race.measures import Record, best_peer, merged, workload_record
 from race.processes import Entry, measure_machine, prepare_once, together
 from race.search import fastest_peer, refusal, settings_for
 from race.workloads import ROOT, WORKLOADS, Prepared, prepare
@@ -37,7 +38,7 @@ def load() -> Record:
     if RAW.exists():
         found: Record = json.loads(RAW.read_text(encoding="utf-8"))
         return found
-    return {"machine": {}, "matrix_rate": {}, "workloads": {}, "pairs": []}
+    return {"machine": {}, "matrix_rate": {}, "pairs": []}
 
 
 def save(raw: Record) -> None:
@@ -50,18 +51,30 @@ def race(prepared: Prepared, others: Sequence[Entry], repeats: int) -> list[Reco
     again.
     """
     pairs: list[Record] = []
+    held = workload_record(prepared.rows, prepared.about)
     for other in others:
         prepare_once(other.contestant, prepared)
         for repeat in range(repeats):
             entries = [Entry(FAST, settings_for(FAST, prepared.name)), other]
             fast, found = together(entries, prepared, prepared.about["steps"])
             about = {"workload": prepared.name, "contestant": other.contestant.name, "ablate": other.ablate}
-            about |= {"repeat": repeat, "settings": other.settings, "at": round(time.time())}
+            about |= {"repeat": repeat, "settings": other.settings, "at": round(time.time()), "held": held}
             pairs.append({**about, "fast": fast, "other": found})
             print(f"{prepared.name} fast against {other.title}: {said(fast)} against {said(found)}", file=sys.stderr)
             if "failed" in found:
                 break
     return pairs
+
+
+def profiles(raw: Record, prepared: Prepared) -> list[Record]:
+    """What the steps of the fast engine and of the best peer so far are spent on, in turn."""
+    peer = best_peer(page.summaries(raw, prepared.name), page.PEERS) or fastest_peer(prepared.name)
+    entries = [entry(name, prepared.name) for name in (FAST.name, peer)]
+    results = together(entries, prepared, prepared.about["steps"], profile=True)
+    about = {"workload": prepared.name, "steps": prepared.about["steps"]}
+    return [
+        {**about, "contestant": one.contestant.name, **result} for one, result in zip(entries, results, strict=True)
+    ]
 
 
 def said(result: Record) -> str:
@@ -70,22 +83,20 @@ def said(result: Record) -> str:
     return failed or f"{sum(result['seconds'][1:]):.1f} s, {result['peak_memory_mb']:,.0f} MB"
 
 
-def record_workload(raw: Record, prepared: Prepared, pairs: list[Record]) -> None:
+def record(raw: Record, pairs: list[Record]) -> None:
     """Measures the machine, and merges everything into the raw numbers."""
     machine = measure_machine()
     raw["machine"] = machine["machine"]
     known = raw["matrix_rate"]
     raw["matrix_rate"] = {name: max(rate, known.get(name, 0.0)) for name, rate in machine["matrix_rate"].items()}
-    raw["workloads"][prepared.name] = workload_record(prepared.rows, prepared.about)
     raw["pairs"] = merged(raw["pairs"], pairs)
 
 
 def quick() -> None:
     """A and C against the peer that the search found fastest; prints a table."""
-    raw: Record = {"matrix_rate": {}, "workloads": {}, "pairs": []}
+    raw: Record = {"matrix_rate": {}, "pairs": []}
     for name in QUICK:
-        prepared = prepare(name)
-        record_workload(raw, prepared, race(prepared, [entry(fastest_peer(name), name)], 1))
+        record(raw, race(prepare(name), [entry(fastest_peer(name), name)], 1))
         print("\n".join(page.table(raw, name)), flush=True)
 
 
@@ -113,6 +124,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="pairs of processes for each contestant")
     parser.add_argument("--steps", type=int, help="optimiser steps of a process")
     parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--to-accuracy", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -124,11 +136,14 @@ def main() -> None:
         raw["accuracy"] = {**raw.get("accuracy", {}), **accuracy.race(names, options.repeats)}
         save(raw)
     else:
-        chosen = options.workloads.split(",") if options.workloads else list(ABLATED if options.ablation else WORKLOADS)
-        for name in chosen:
+        partly = options.ablation or options.profile
+        for name in options.workloads.split(",") if options.workloads else ABLATED if partly else WORKLOADS:
             prepared = prepare(name, options.steps)
-            others = entries_for(name, names, ablation=options.ablation)
-            record_workload(raw, prepared, race(prepared, others, options.repeats))
+            if options.profile:
+                raw["profiles"] = {**raw.get("profiles", {}), name: profiles(raw, prepared)}
+            else:
+                others = entries_for(name, names, ablation=options.ablation)
+                record(raw, race(prepared, others, options.repeats))
             save(raw)
     page.write(raw)
 

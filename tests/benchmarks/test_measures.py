@@ -85,18 +85,26 @@ def test_rates_are_medians() -> None:
         {"seconds": [5.0, seconds], "peak_memory_mb": memory, "saved_after": 10.0 + seconds, "losses": [2.0]}
         for seconds, memory in ((4.0, 100.0), (2.0, 300.0), (40.0, 200.0))
     ]
-    found = rates(held, results, matrix_rate=50.0)
+    found = rates([(held, result) for result in results], matrix_rate=50.0)
     assert (found["rows"], found["tokens"], found["supervised"]) == (8.0, 160.0, 16.0)
     assert (found["memory_mb"], found["saved_after"], found["share"]) == (200.0, 14.0, 0.5)
 
 
+def test_processes_of_more_and_fewer_steps_are_one_rate() -> None:
+    result = {"peak_memory_mb": 100.0, "saved_after": 10.0, "losses": [2.0]}
+    short = {"rows": 16, "tokens": 320, "supervised": 32, "gflop": 50.0}
+    long = {name: 2 * value for name, value in short.items()}
+    ran = [(short, {**result, "seconds": [5.0, 2.0]}), (long, {**result, "seconds": [5.0, 2.0, 2.0]})]
+    assert (rates(ran, 50.0)["rows"], rates(ran, 50.0)["share"]) == (8.0, 0.5)
+
+
 def test_pairs_are_compared_over_the_same_minutes() -> None:
-    held = {"rows": 32, "tokens": 640}
-    quick = {"fast": {"seconds": [9.0, 1.0, 1.0, 1.0]}, "other": {"seconds": [9.0, 2.0, 2.0, 2.0]}}
-    slow = {"fast": {"seconds": [9.0, 4.0, 4.0, 4.0]}, "other": {"seconds": [9.0, 8.0, 8.0, 12.0]}}
-    assert times_faster(held, [quick]) == {"times": 2.0, "spread": 0.0}
-    assert times_faster(held, [quick, slow])["times"] == pytest.approx((2.0 + 28 / 12) / 2)
-    assert times_faster(held, [slow])["spread"] == pytest.approx((2.5 - 2.0) / 2 / 2.0)
+    held = {"held": {"rows": 32, "tokens": 640}}
+    quick = held | {"fast": {"seconds": [9.0, 1.0, 1.0, 1.0]}, "other": {"seconds": [9.0, 2.0, 2.0, 2.0]}}
+    slow = held | {"fast": {"seconds": [9.0, 4.0, 4.0, 4.0]}, "other": {"seconds": [9.0, 8.0, 8.0, 12.0]}}
+    assert times_faster([quick]) == {"times": 2.0, "spread": 0.0}
+    assert times_faster([quick, slow])["times"] == pytest.approx((2.0 + 28 / 12) / 2)
+    assert times_faster([slow])["spread"] == pytest.approx((2.5 - 2.0) / 2 / 2.0)
 
 
 def test_a_peer_that_did_not_run_is_not_the_best() -> None:

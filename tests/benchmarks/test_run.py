@@ -23,15 +23,21 @@ def started(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     about = {"base": str(tiny_llama), "targets": ["q_proj"], "rank": 2, "task": "causal_lm", "steps": 3}
     starts: list[tuple[str, str | None]] = []
 
-    def trained(entry: Entry) -> dict[str, Any]:
+    def trained(entry: Entry, *, profile: bool) -> dict[str, Any]:
         starts.append((entry.contestant.name, entry.ablate))
         if entry.contestant.name not in SECONDS:
             return {"failed": "Traceback\nMemoryError: too little"}
         slower = SECONDS[entry.contestant.name] * (2 if entry.ablate not in (None, NOTHING) else 1)
         times = {"seconds": [9.0, slower, slower], "saved_after": 10 + 2 * slower}
+        parts = {"products": (slower, 120.0 * slower), "attention": (slower / 2, 0.0), "others": (slower / 4, 0.0)}
+        kinds = {kind: {"seconds": seconds, "gflop": gflop} for kind, (seconds, gflop) in parts.items()}
+        times |= {"kinds": kinds if profile else None}
         return times | {"peak_memory_mb": 100.0 * slower, "losses": [2.5, 2.0, 1.5], "dtype": "float32"}
 
-    monkeypatch.setattr(run, "together", lambda entries, *_: [trained(entry) for entry in entries])
+    def together(entries: list[Entry], *_: Any, profile: bool = False) -> list[dict[str, Any]]:
+        return [trained(entry, profile=profile) for entry in entries]
+
+    monkeypatch.setattr(run, "together", together)
     monkeypatch.setattr(run, "prepare_once", lambda *_: None)
     monkeypatch.setattr(run, "prepare", lambda name, *_: Prepared(name, tmp_path, about))
     machine = {"name": "a processor", "cores": 2, "memory_gb": 8.0}
@@ -95,6 +101,29 @@ def test_ablation_switches_off_one_technique_at_a_time(
     assert "| prefixes | 8.00 | 2.00x ±0% | 200 MB |" in (tmp_path / "benchmarks.md").read_text()
     pairs = json.loads((tmp_path / "bench.json").read_text())["pairs"]
     assert [pair["ablate"] for pair in pairs].count(None) == 2  # the race itself stays as it was
+
+
+def test_an_ablation_of_fewer_steps_leaves_the_race_as_it_was(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("--workloads", "C", "--contestants", "trainer")
+    before = (tmp_path / "benchmarks.md").read_text()
+    whole = run.prepare("C")
+    monkeypatch.setattr(run, "prepare", lambda *_: Prepared("C", whole.folder, whole.about | {"steps": 2}))
+    monkeypatch.setattr(Prepared, "rows", [{"step": s, "ids": [1] * 8, "supervised": [0] * 7 + [1]} for s in (1, 2)])
+    call("--ablation", "--workloads", "C")
+    assert (tmp_path / "benchmarks.md").read_text().startswith(before.rstrip())
+
+
+def test_a_profile_says_what_the_steps_are_spent_on(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
+) -> None:
+    call("--workloads", "C", "--contestants", "trainer,torchtune")
+    started.clear()
+    call("--profile", "--workloads", "C")
+    assert [name for name, _ in started] == ["fast", "trainer"]
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "| C | Luthier, fast engine | 2.0 | 50% | 120 GFLOP/s | 25% | 12% | 12% |" in text
 
 
 def run_techniques() -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.profiler import ProfilerActivity, profile
 
 IGNORED = -100
 
@@ -76,11 +77,13 @@ class Clock:
         seconds: of each step.
         started_after: seconds from process start until everything was loaded.
         waited: seconds in which it was not its turn.
+        profile: what the counted steps are spent on, when the job asks for it.
     """
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.started_after, self.waited = 0.0, 0.0
+        self.profile: Profile | None = None
         self._last = time.perf_counter()
         self._after: Callable[[], None] | None = None
         register_optimizer_step_post_hook(self._tick)
@@ -89,6 +92,7 @@ class Clock:
         """Called when everything is loaded and training begins; `after` is called after every step, uncounted."""
         self.started_after = time.time() - job["started"]
         self._after = after
+        self.profile = Profile(job["steps"]) if job["profile"] else None
         self._go, self._ready = job["turns"]
         self._wait()
 
@@ -96,6 +100,8 @@ class Clock:
         self.seconds.append(time.perf_counter() - self._last)
         if self._after:
             self._after()
+        if self.profile:
+            self.profile.after(len(self.seconds))
         self._wait()
 
     def _wait(self) -> None:
@@ -105,6 +111,46 @@ class Clock:
             raise SystemExit("whoever gave the turns is gone")
         self._last = time.perf_counter()
         self.waited += self._last - asked
+
+
+class Profile:
+    """What torch spends the counted steps on. It slows them by what it writes down, some microseconds an operation.
+
+    Attributes:
+        kinds: seconds by kind of operation, and the GFLOP that torch counts of it (of products only); empty until the
+            last step is over.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.kinds = steps, {kind: {"seconds": 0.0, "gflop": 0.0} for kind in KINDS}
+        self._profiler = profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True)
+
+    def after(self, step: int) -> None:
+        """Told of every step that is over; the first one only warms up."""
+        if step == 1:
+            self._profiler.start()
+        if step == self.steps:
+            self._profiler.stop()
+            self._sum()
+
+    def _sum(self) -> None:
+        for event in self._profiler.key_averages():
+            if kind := kind_of(event.key):
+                self.kinds[kind]["seconds"] += event.self_cpu_time_total / 1e6
+                self.kinds[kind]["gflop"] += event.flops / 1e9
+
+
+KINDS = ("products", "attention", "others")
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn::")
+
+
+def kind_of(event: str) -> str | None:
+    """The kind of an operation of torch: a matrix product, attention, any other; None of what is none."""
+    if not event.startswith(("aten::", "mkldnn::")):
+        return None
+    if "attention" in event:
+        return "attention"
+    return "products" if event.startswith(PRODUCTS) else "others"
 
 
 class Reached(Exception):
@@ -180,6 +226,7 @@ def finish(job: Job, clock: Clock, losses: list[float], packages: tuple[str, ...
         "losses": losses,
         "versions": {name: version(name) for name in ("torch", *packages)},
         "threads": torch.get_num_threads(),
+        "kinds": clock.profile.kinds if clock.profile else None,
         **more,
     }
     (job.path.parent / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
