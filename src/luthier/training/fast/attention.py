@@ -45,6 +45,9 @@ class Group:
         real_ns: which places are no padding; None when all are.
         size: (n, s, p).
         shared: whether other groups read its keys too.
+
+    What is the same in every layer is remembered: where its real tokens are, the blocks and masks of each kind of
+    attention.
     """
 
     own: Index
@@ -53,12 +56,17 @@ class Group:
     size: tuple[int, int, int]
     shared: bool
     _real: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor | None]] = field(default_factory=dict, repr=False)
+    _blocks: dict[tuple[_How, torch.dtype, bool], list[_Block]] = field(default_factory=dict, repr=False)
+
+    def blocks(self, how: _How, like: torch.Tensor, *, triangles: bool = True) -> list[_Block]:
+        """The parts of its attention; without `triangles` every causal one has a mask."""
+        key = how, like.dtype, triangles
+        if key not in self._blocks:
+            self._blocks[key] = list(_blocks(self, how, like, triangles=triangles))
+        return self._blocks[key]
 
     def real(self, first: int, last: int, values_nhsd: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(flat index, value [h, d]) of the tokens `first` to `last` of the segments, padding left out.
-
-        Where they are is the same in every layer, so it is remembered.
-        """
+        """(flat index, value [h, d]) of the tokens `first` to `last` of the segments, padding left out."""
         assert isinstance(self.own, torch.Tensor)
         if (first, last) not in self._real:
             n, s, _ = self.size
@@ -189,25 +197,33 @@ class _Block:
     mask: torch.Tensor | None
 
 
-def _blocks(group: Group, how: _How, like: torch.Tensor, *, triangles: bool = True) -> Iterator[_Block]:
-    """The parts of a group's attention; without `triangles` every causal one has a mask."""
+def _blocks(group: Group, how: _How, like: torch.Tensor, *, triangles: bool) -> Iterator[_Block]:
     _, s, p = group.size
     if not how.causal:
         yield _Block(0, s, 0, s, False, _mask_of_lengths(group, how, like))
         return
-    windowed = how.window is not None and how.window < p + s
+    window = how.window if how.window is not None and how.window < p + s else None
+    band = None
     for begin in range(0, s, BLOCK):
         end = min(begin + BLOCK, s)
-        if triangles and not windowed and p + begin == 0:
+        if triangles and window is None and p + begin == 0:
             yield _Block(0, end, 0, end, True, None)
             continue
-        first = max(0, p + begin + 1 - (how.window or 0)) if windowed else 0
-        queries = torch.arange(p + begin, p + end, device=like.device)[:, None]
-        distance = queries - torch.arange(first, p + end, device=like.device)
-        hidden = distance < 0
-        if windowed:
-            hidden |= distance >= (how.window or 0)
-        yield _Block(begin, end, first, p + end, False, _additive(hidden, like))
+        band = _band(min(s, BLOCK), p + s, window, like) if band is None else band
+        first = max(0, p + begin + 1 - window) if window is not None else 0
+        left = p + s - (p + begin - first)
+        yield _Block(begin, end, first, p + end, False, band[: end - begin, left : left + p + end - first])
+
+
+def _band(queries: int, reach: int, window: int | None, like: torch.Tensor) -> torch.Tensor:
+    """A causal mask [queries, reach + queries] whose diagonal begins at column `reach`: that of a block is a piece of
+    it, so masks grow with the length of a row, not with its square."""
+    places = torch.arange(queries, device=like.device)[:, None] + reach
+    distance = places - torch.arange(reach + queries, device=like.device)
+    hidden = distance < 0
+    if window is not None:
+        hidden |= distance >= window
+    return _additive(hidden, like)
 
 
 def _mask_of_lengths(group: Group, how: _How, like: torch.Tensor) -> torch.Tensor | None:
@@ -256,7 +272,7 @@ class _Fused(torch.autograd.Function):
         sums = []
         for group in groups:
             q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
-            for block in _blocks(group, how, q):
+            for block in group.blocks(how, q):
                 out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                     q[:, :, block.begin : block.end],
                     k[:, :, block.first : block.last],
@@ -282,7 +298,7 @@ class _Fused(torch.autograd.Function):
             out, grad = _side_by_side(out_thd, group), _side_by_side(grad_thd, group)
             if group.real_ns is not None:  # padded places repeat a token whose gradient must count once
                 grad = grad * group.real_ns[:, None, :, None]
-            for block in _blocks(group, ctx.how, q):
+            for block in group.blocks(ctx.how, q):
                 own, seen = slice(block.begin, block.end), slice(block.first, block.last)
                 dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
                     grad[:, :, own],
@@ -339,7 +355,7 @@ def _plain(
     for group in groups:
         q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
-        for block in _blocks(group, how, q, triangles=False):
+        for block in group.blocks(how, q, triangles=False):
             scores = q[:, :, block.begin : block.end] @ k[:, :, block.first : block.last].transpose(2, 3) * how.scale
             if how.softcap:
                 scores = torch.tanh(scores / how.softcap) * how.softcap

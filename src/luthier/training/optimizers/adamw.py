@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from luthier.training.optimizers import AdamOptions, Groups
+from luthier.training.optimizers import AdamOptions, Groups, torch_adamw
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,4 @@ class Adamw:
 
     def build(self, groups: Groups, inside: Set[int]) -> torch.optim.Optimizer:
         """See `luthier.training.optimizers.Optimizer`."""
-        from torch.optim import AdamW
-
-        return AdamW(groups, **self.options.in_torch)
+        return torch_adamw(groups, self.options)

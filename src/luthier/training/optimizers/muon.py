@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from luthier.errors import ModelError
-from luthier.training.optimizers import AdamOptions, Groups
+from luthier.training.optimizers import AdamOptions, Groups, torch_adamw
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,6 @@ class Muon:
 
     def build(self, groups: Groups, inside: Set[int]) -> torch.optim.Optimizer:
         """See `luthier.training.optimizers.Optimizer`."""
-        from torch.optim import AdamW
         from torch.optim import Muon as Theirs
 
         from luthier.training.optimizers._together import Together
@@ -55,7 +54,7 @@ class Muon:
             weight_decay=options.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )
-        return Together([first, AdamW(others, **options.in_torch)] if others else [first])
+        return Together([first, torch_adamw(others, options)] if others else [first])
 
 
 def _split(groups: Groups, inside: Set[int]) -> tuple[Groups, Groups]:
