@@ -246,6 +246,18 @@ def accuracy(raw: Record) -> list[str]:
     return [*lines, ""]
 
 
+def aims_text(matrix_rate: dict[str, float]) -> list[str]:
+    """Why the aims are out of reach of a processor without fast products of bfloat16."""
+    if matrix_rate.get("bfloat16", 0.0) >= 2 * matrix_rate["float32"]:
+        return []
+    return [
+        "The aims were set for a processor that multiplies bfloat16 several times as fast as float32. This one does",
+        "not, so everybody trains in float32 and spends much of a step in the same products: little is left to win but",
+        "work that can be left out. The ceiling says how much that is, the profile below what the rest is spent on.",
+        "",
+    ]
+
+
 def search_text() -> list[str]:
     """How many settings were tried."""
     trials = search.load()["trials"]
@@ -273,6 +285,7 @@ def write(raw: Record) -> None:
         "",
         *overview(raw),
         "",
+        *aims_text(raw["matrix_rate"]),
         HOW,
         *search_text(),
     ]
