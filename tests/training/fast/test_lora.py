@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from luthier.methods._float32 import trained_in_float32
-from luthier.training.fast.lora import LoraLinear, is_plain
+from luthier.training.fast.lora import LoraLinear, is_plain, siblings
 
 
 def layer(inputs: int = 12, outputs: int = 20, *, base_bias: bool = True, dtype: Any = torch.float32, **options: Any):
@@ -163,3 +163,82 @@ def test_other_layers_are_not_plain(tiny: Callable[..., Any]) -> None:
     adapted += [module for module in table.modules() if hasattr(module, "lora_embedding_A")]
     assert len(adapted) > 1
     assert not any(map(is_plain, adapted))
+
+
+class Attention(nn.Module):
+    """Three layers that read one input, and one that reads theirs."""
+
+    def __init__(self, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(12, width, bias=width % 2 == 0) for width in widths)
+        self.o = nn.Linear(sum(widths), 12)
+
+    def forward(self, x: Any) -> Any:
+        return self.o(torch.cat([self.q(x), self.k(x), self.v(x)], -1))
+
+
+def family(**options: Any) -> tuple[nn.Module, list[tuple[nn.Module, Any]]]:
+    """A network of siblings with LoRA, and each plain layer with its forward."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    targets = {"r": 4, "target_modules": ["q", "k", "v", "o"], "rank_pattern": {"k": 7}}
+    tuned = get_peft_model(Attention((20, 9, 6)), LoraConfig(**(targets | options)))
+    for name, parameter in tuned.named_parameters():
+        if "lora_" in name:
+            nn.init.normal_(parameter, 0.0, 0.3)
+    return tuned, [(module, LoraLinear(module)) for module in tuned.modules() if is_plain(module)]
+
+
+def grouped(network: nn.Module, plain: list[tuple[nn.Module, Any]], x: torch.Tensor) -> Callable[[Any], Any]:
+    """The network with siblings in place."""
+
+    def run(forwards: Any) -> None:
+        for module, forward in forwards:
+            module.forward = forward
+        network(x)
+
+    for module, forward in siblings(plain, run):
+        module.forward = forward
+    return network
+
+
+@pytest.mark.parametrize("trained", ["none", "lora_only"])
+@pytest.mark.parametrize("frozen", [(), ("k.lora_A",), ("q.lora_A", "k.lora_A", "v.lora_A", "q.lora_B")])
+def test_layers_that_read_one_input_are_one_operation(trained: str, frozen: tuple[str, ...]) -> None:
+    network, plain = family(bias=trained)
+    for name, parameter in network.named_parameters():
+        if any(part in name for part in frozen):
+            parameter.requires_grad_(False)
+    x, grad = data(12, 12)
+    expected = with_gradients(network, network, x, grad)
+    found = with_gradients(network, grouped(network, plain, x), x, grad)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5 * float(value.norm()), rtol=1e-5)
+    groups = [forward for _, forward in siblings(plain, lambda forwards: None) if not isinstance(forward, LoraLinear)]
+    assert not groups  # who is never called has no siblings
+
+
+def test_layers_of_one_input_are_computed_by_the_first_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from luthier.training.fast import lora
+
+    network, plain = family()
+    x, _ = data(12, 12)
+    tuned = grouped(network, plain, x)
+    together, sizes = lora._together, []
+    monkeypatch.setattr(lora, "_together", lambda x, layers: sizes.append(len(layers)) or together(x, layers))
+    for _ in range(2):
+        tuned(x + 1)
+    assert sizes == [3, 1, 3, 1]
+
+
+def test_siblings_that_are_given_different_inputs_part() -> None:
+    network, plain = family()
+    x, _ = data(12, 12)
+    grouped(network, plain, x)
+    attention = network.base_model.model
+    expected = {name: LoraLinear(getattr(attention, name))(x + place) for place, name in enumerate("qkv")}
+    for _ in range(2):
+        for place, name in enumerate("qkv"):
+            torch.testing.assert_close(getattr(attention, name)(x + place), expected[name])

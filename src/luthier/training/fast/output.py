@@ -76,10 +76,10 @@ class _FrozenLoss(torch.autograd.Function):
                 logits_nv = logits_nv.div_(softcap).tanh_()
                 slope_nv = 1 - logits_nv.square()
                 logits_nv *= softcap
-            log_sum_n1 = logits_nv.logsumexp(-1, keepdim=True)
+            torch.log_softmax(logits_nv, -1, out=logits_nv)  # in place: an eighth of the time of both products less
             picked_n1 = targets_n[part].unsqueeze(1)
-            total += (log_sum_n1 - logits_nv.gather(1, picked_n1)).sum()
-            wrong_nv = logits_nv.sub_(log_sum_n1).exp_()  # the gradient of the logits: probabilities, less the target
+            total -= logits_nv.gather(1, picked_n1).sum()
+            wrong_nv = logits_nv.exp_()  # the gradient of the logits: probabilities, less the target
             wrong_nv.scatter_add_(1, picked_n1, wrong_nv.new_full(picked_n1.shape, -1.0))
             if softcap:
                 wrong_nv *= slope_nv

@@ -8,14 +8,11 @@ Shapes: t = tokens, d = hidden width, m = width of the gated product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from luthier.training.fast.lora import LoraLinear, is_plain, lora_backward, lora_forward
-
-Forward = Callable[[torch.Tensor], torch.Tensor]
+from luthier.training.fast.lora import Forward, Layer, LoraLinear, Wanted, is_plain, lora_backward, lora_forward
 
 CLOSE = 1e-4
 """Largest difference, relative to the largest value, between a module and its formula in float32."""
@@ -90,11 +87,11 @@ def faster_gate(module: Any, *, recompute: bool) -> Forward | None:
 class _Gate:
     def __init__(self, gate: Any, up: Any, down: Any, activation: Any) -> None:
         self.gate, self.up, self.activation = gate, up, activation
-        self.down = LoraLinear(down)
+        self.down = LoraLinear(down).layer
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = _GateFunction.apply(  # type: ignore[no-untyped-call]
-            self.gate(x), self.up(x), self.activation, *self.down.tensors, self.down.scale
+            self.gate(x), self.up(x), self.activation, *self.down
         )
         return y
 
@@ -114,7 +111,8 @@ class _GateFunction(torch.autograd.Function):
         up: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
-        y, small = lora_forward(activation(gate_tm).mul_(up_tm), weight, bias, down, up, scale)
+        layer = Layer(weight, bias, down, up, scale)
+        [y], small = lora_forward(activation(gate_tm).mul_(up_tm), [layer])
         ctx.save_for_backward(gate_tm, up_tm, small, weight, down, up)
         ctx.activation, ctx.scale = activation, scale
         return y
@@ -126,14 +124,13 @@ class _GateFunction(torch.autograd.Function):
             gate_tm = gate_tm.detach().requires_grad_()
             activated_tm = ctx.activation(gate_tm)
         product_tm = activated_tm.detach() * up_tm
-        _, _, _, _, bias, a, b, _ = ctx.needs_input_grad
-        grads = lora_backward(grad, product_tm, small, weight, down, up, ctx.scale, (bias, a, b, True))
+        layers, wanted = [Layer(weight, None, down, up, ctx.scale)], [Wanted(*ctx.needs_input_grad[4:7])]
+        grad_product_tm, [found] = lora_backward([grad], product_tm, small, layers, wanted, input_wanted=True)
         del product_tm
-        grad_product_tm, _, grad_bias, grad_down, grad_up = grads
         assert grad_product_tm is not None
         (grad_gate_tm,) = torch.autograd.grad(activated_tm, gate_tm, grad_product_tm * up_tm)
         grad_up_tm = grad_product_tm.mul_(activated_tm.detach())
-        return grad_gate_tm, grad_up_tm, None, None, grad_bias, grad_down, grad_up, None
+        return grad_gate_tm, grad_up_tm, None, *found, None
 
 
 def _agrees(module: Any, candidate: Forward, width: int, like: torch.Tensor) -> bool:

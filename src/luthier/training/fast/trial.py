@@ -20,6 +20,7 @@ from luthier.tasks import LearnsTags, names_in
 from luthier.training.fast.batch import FlatBatch
 from luthier.training.fast.below import Below
 from luthier.training.fast.last import Last
+from luthier.training.fast.lora import siblings
 
 if TYPE_CHECKING:
     from luthier.training.fast.engine import FastEngine
@@ -41,13 +42,15 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
     training, _ = network.training, network.eval()
     try:
         expected = gradients(network, engine.task.loss(network, batch))
+        plain = engine.forwards
         engine.last = _last(engine, batch)
+        engine.forwards = _with_siblings(engine, batch)
         try:
             _settle_sharing(engine, batch, expected, dtype)
         except NotImplementedError:
-            if engine.last is None:
+            if engine.last is None and engine.forwards is plain:
                 raise
-            engine.last = None
+            engine.last, engine.forwards = None, plain
             _settle_sharing(engine, batch, expected, dtype)
         engine.below = _below(engine, batch, expected, dtype)
     finally:
@@ -110,6 +113,23 @@ def _last(engine: FastEngine, batch: Batch) -> Last | None:
             return Last.of(engine.parts.layers[-1], lambda: engine.body(flat), engine.read(flat))
     except Exception:  # a layer that takes or gives something else than hidden states
         return None
+
+
+def _with_siblings(engine: FastEngine, batch: Batch) -> list[tuple[Any, Any]]:
+    """The engine's forwards, those of LoRA layers that read one input as one operation."""
+    plain, flat = engine.forwards, FlatBatch.of(batch, share=False)
+
+    def run(forwards: Sequence[tuple[Any, Any]]) -> None:
+        engine.forwards = list(forwards)
+        with torch.no_grad(), engine.running():
+            engine.loss(flat)
+
+    try:
+        return siblings(plain, run)
+    except Exception:  # flat rows do not go through it, as will be seen
+        return plain
+    finally:
+        engine.forwards = plain
 
 
 def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Below | None:
