@@ -24,7 +24,7 @@ from luthier.methods._float32 import trained_in_float32
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
 from luthier.tasks.sequence_classification import SequenceClassification, SequenceClassificationOptions
-from luthier.training.fast import output, trial
+from luthier.training.fast import lora, output, trial
 from luthier.training.fast.attention import NAME
 from luthier.training.fast.engine import TECHNIQUES, FastEngine
 from luthier.training.fast.trial import trial_rows
@@ -102,6 +102,23 @@ def test_other_answers_of_a_classifier(
 )
 def test_options_of_lora(options: Any, tiny: Any, engine_of: Any, assert_exact: Any, awkward: Rows) -> None:
     assert_exact(engine_of(tiny("llama", **options)), awkward)
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [("llama", [3, 1, 2, 1]), ("bert", [3, 1, 1, 1]), ("gpt_neox", [1, 1, 1, 1])],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_layers_that_read_one_input_are_one_operation(
+    family: str, sizes: list[int], tiny: Any, engine_of: Any, awkward: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(tiny(family, target_modules="all-linear"))
+    together, found = lora._together, list[int]()
+    monkeypatch.setattr(lora, "_together", lambda x, layers: found.append(len(layers)) or together(x, layers))
+    with engine.running():
+        engine.body(engine.batches(awkward)[0])
+    whole = (sizes[:-1] if family == "llama" else sizes) * (len(engine.parts.layers) - 1)  # a gate has its own function
+    assert whole and found[: len(whole)] == whole  # in the last layer queries are computed where they are read
 
 
 @pytest.mark.parametrize("family", ["opt", "bert"])
