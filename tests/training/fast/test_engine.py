@@ -118,7 +118,8 @@ def test_layers_that_read_one_input_are_one_operation(
     with engine.running():
         engine.body(engine.batches(awkward)[0])
     whole = (sizes[:-1] if family == "llama" else sizes) * (len(engine.parts.layers) - 1)  # a gate has its own function
-    assert whole and found[: len(whole)] == whole  # in the last layer queries are computed where they are read
+    assert len(whole) >= 3
+    assert found[: len(whole)] == whole  # in the last layer queries are computed where they are read
 
 
 @pytest.mark.parametrize("family", ["opt", "bert"])
