@@ -115,7 +115,8 @@ def overview(raw: Record) -> list[str]:
         found = summaries(raw, name)
         if best := best_peer(found, PEERS):
             fast, peer = found["fast"], found[best]
-            most = ceiling(pairs_of(raw, name)[0]["held"], peer, max(raw["matrix_rate"].values()))
+            held = next(pair["held"] for pair in pairs_of(raw, name) if pair["contestant"] == best)
+            most = ceiling(held, peer, max(raw["matrix_rate"].values()))
             lines.append(
                 f"| {name} | {workload.title} | {CONTESTANTS[best].title} | **{peer['times']:.2f}x** "
                 f"| {workload.speed:g}x | {most:.1f}x "
@@ -253,7 +254,7 @@ def aims_text(matrix_rate: dict[str, float]) -> list[str]:
     return [
         "The aims were set for a processor that multiplies bfloat16 several times as fast as float32. This one does",
         "not, so everybody trains in float32 and spends much of a step in the same products: little is left to win but",
-        "work that can be left out. The ceiling says how much that is, the profile below what the rest is spent on.",
+        "work that can be left out. The ceiling says how much that is.",
         "",
     ]
 

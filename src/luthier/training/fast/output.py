@@ -76,7 +76,7 @@ class _FrozenLoss(torch.autograd.Function):
                 logits_nv = logits_nv.div_(softcap).tanh_()
                 slope_nv = 1 - logits_nv.square()
                 logits_nv *= softcap
-            torch.log_softmax(logits_nv, -1, out=logits_nv)  # in place: an eighth of the time of both products less
+            torch.log_softmax(logits_nv, -1, out=logits_nv)  # in place: a sixth of the layer's time less
             picked_n1 = targets_n[part].unsqueeze(1)
             total -= logits_nv.gather(1, picked_n1).sum()
             wrong_nv = logits_nv.exp_()  # the gradient of the logits: probabilities, less the target
