@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from luthier import registry
 from luthier.errors import ModelError
-from luthier.models.inference import behind_soft_prompt, greedy_answers, score_continuations
+from luthier.models.inference import greedy_answers, score_continuations
+from luthier.models.soft_prompts import behind_soft_prompt
 
 METHODS = {
     "prefix": {"name": "prefix", "tokens": 4},

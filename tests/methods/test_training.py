@@ -26,12 +26,15 @@ ENGINES = {
     "layer_norm": "",
     "llama_adapter": OWN_INPUTS,
     "lora": "",
-    "multitask_prompt": OWN_INPUTS,
-    "p_tuning": OWN_INPUTS,
-    "prefix": OWN_INPUTS,
-    "prompt": OWN_INPUTS,
+    "multitask_prompt": "",
+    "p_tuning": "with dropout every row draws its own for the virtual tokens",
+    "prefix": "",
+    "prompt": "",
 }
-"""Why the fast engine does not run with a method; nothing where it does. BitFit has nothing to train here."""
+"""Why the fast engine does not run with a method as it is configured here; nothing where it does.
+
+BitFit has nothing to train here.
+"""
 
 Start = Callable[[dict[str, Any], str], Trainer]
 

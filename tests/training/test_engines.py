@@ -71,12 +71,12 @@ def test_what_the_fast_engine_does_not_support(family: str, bench: Any) -> None:
     assert refused.value.hint == "training.engine: auto"
 
 
-def test_soft_prompts_are_not_supported(bench: Any) -> None:
-    from peft import PrefixTuningConfig, get_peft_model
+def test_inputs_that_differ_from_layer_to_layer_are_not_supported(bench: Any) -> None:
+    from peft import AdaptionPromptConfig, get_peft_model
 
     materials = bench.materials()
     base = materials.load_base()
-    network = get_peft_model(base.network, PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    network = get_peft_model(base.network, AdaptionPromptConfig(adapter_len=3, adapter_layers=1, task_type="CAUSAL_LM"))
     choice = choose_engine(materials, network, base)
     assert choice.engine.name == "reference"
     assert choice.reason == "the fast engine does not support this run: the method adds its own inputs to the model"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.errors import ModelError
 from luthier.methods._peft import HEADED, PeftMethod
+from luthier.models.soft_prompts import check_room
 
 if TYPE_CHECKING:
     import torch
@@ -142,26 +143,14 @@ def _ids(inputs: Sequence[Any], keywords: Mapping[str, Any]) -> torch.Tensor:
 
 def _check_inputs(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
     """Virtual tokens take positions of their own, and `transformers` drops a prefix when it recomputes layers."""
-    config, network = network.active_peft_config, network.get_base_model()
-    recomputed = network.training and any(getattr(part, "gradient_checkpointing", False) for part in network.modules())
-    if config.peft_type == "PREFIX_TUNING" and recomputed:
+    whole = network.get_base_model()
+    recomputed = whole.training and any(getattr(part, "gradient_checkpointing", False) for part in whole.modules())
+    if network.active_peft_config.peft_type == "PREFIX_TUNING" and recomputed:
         raise ModelError(
             "prefix tuning cannot recompute layers in the backward pass: the prefix would get lost",
             hint="training.memory: balanced",
         )
-    most, length = _learned_positions(network), _ids(inputs, keywords).shape[1]
-    if most and config.num_virtual_tokens + length > most:
-        raise ModelError(
-            f"a row of {length} tokens and {config.num_virtual_tokens} virtual ones have no room in {most} positions",
-            hint=f"data.max_length: {most - config.num_virtual_tokens}, or fewer method.tokens",
-        )
-
-
-def _learned_positions(network: Any) -> int | None:
-    """Positions that a network has learned vectors for; None when it computes them."""
-    most = getattr(network.config, "max_position_embeddings", None)
-    tables = [name for name, _ in network.named_modules() if name.endswith(("position_embeddings", "wpe"))]
-    return most if tables else None
+    check_room(network, _ids(inputs, keywords).shape[1])
 
 
 def _own_logits(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:

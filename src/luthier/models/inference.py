@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from luthier.models.hardware import give_back_memory
+from luthier.models.soft_prompts import behind_soft_prompt
 
 if TYPE_CHECKING:
     import torch
@@ -60,28 +61,6 @@ def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows
         else:
             batches.append([index])
     return batches
-
-
-def behind_soft_prompt(network: nn.Module) -> tuple[nn.Module, Any, int]:
-    """What to ask when asking with a cache: `peft` puts soft prompts in front of every call, which is right only once.
-
-    Args:
-        network: a causal model of transformers, perhaps wrapped by `peft`.
-
-    Returns:
-        The model without its soft prompt, the cache of the prompt for one row, and the prompt's length in tokens. The
-        cache is None and the length 0 where there is none.
-    """
-    wrapped: Any = network
-    config = getattr(wrapped, "active_peft_config", None)
-    if config is None or not config.is_prompt_learning:
-        return network, None, 0
-    plain = wrapped.get_base_model()
-    prompt = wrapped.get_prompt(batch_size=1)
-    if hasattr(prompt, "get_seq_length"):  # a prefix is a cache already
-        return plain, prompt, config.num_virtual_tokens
-    embeddings_1nd = prompt.to(plain.get_input_embeddings().weight.dtype)
-    return plain, plain(inputs_embeds=embeddings_1nd, use_cache=True).past_key_values, config.num_virtual_tokens
 
 
 @dataclass

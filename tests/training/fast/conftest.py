@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from luthier import registry
 from luthier.data.records import TokenSequence
 from luthier.tasks import Task
 from luthier.tasks.causal_lm import CausalLm
@@ -168,6 +170,25 @@ def tiny(families: Callable[..., Any], adapted: Callable[..., Any]) -> Callable[
         family: str, *, classify: bool = False, tag: bool = False, configuration: Any = None, **options: Any
     ) -> Any:
         return adapted(families(family, classify=classify, tag=tag, **(configuration or {})), **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prompted(families: Callable[..., Any]) -> Callable[..., Any]:
+    """`prompted(family, method, tokens=3, configuration={}, **options)`: a tiny network with virtual tokens."""
+
+    def make(family: str, method: str, *, tokens: int = 3, configuration: Any = None, **options: Any) -> Any:
+        from peft import get_peft_model
+
+        network = families(family, **(configuration or {}))
+        kind = registry.load("method", method)
+        made = kind(kind.Options(tokens=tokens, **options))
+        torch.manual_seed(1)
+        about = SimpleNamespace(network=network, architecture=SimpleNamespace(head=()))
+        tuned = get_peft_model(network, made.peft_config(about, peft_task="CAUSAL_LM", total_steps=1))
+        made.watch(tuned)
+        return tuned.train()
 
     return make
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from luthier.config import ModelConfig
 from luthier.data.records import TokenSequence
+from luthier.errors import ModelError
 from luthier.methods._float32 import trained_in_float32
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
@@ -667,3 +668,56 @@ def test_smollm2(smollm2: str, adapted: Callable[..., Any], engine_of: Any, asse
     assert engine.share
     assert engine.notes == []
     assert_exact(engine, rows)
+
+
+# -- virtual tokens --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["prompt", "p_tuning", "prefix", "multitask_prompt"])
+@pytest.mark.parametrize("family", DECODERS)
+def test_virtual_tokens(
+    family: str, method: str, prompted: Any, engine_of: Any, assert_exact: Any, awkward: Rows
+) -> None:
+    engine = engine_of(prompted(family, method))
+    assert engine.share
+    assert engine.last is not None
+    assert_exact(engine, awkward)
+
+
+@pytest.mark.parametrize("method", ["prompt", "prefix"])
+def test_virtual_tokens_are_computed_once(method: str, prompted: Any, engine_of: Any, awkward: Rows) -> None:
+    engine = engine_of(prompted("llama", method, tokens=5), share=False)
+    (flat,) = engine.batches(awkward)
+    own = sum(len(row.ids) for row in awkward)
+    assert flat.computed == own + (0 if method == "prefix" else 5)
+    assert flat.attention.tokens == own + 5
+    assert [int(flat.positions_1t[0, places[0]]) for places in flat.places] == [5] * len(awkward)
+
+
+@pytest.mark.parametrize("method", ["prompt", "prefix"])
+@pytest.mark.parametrize("share", [True, False])
+def test_virtual_tokens_without_sharing_and_in_several_micro_batches(
+    method: str, share: bool, prompted: Any, engine_of: Any, assert_exact: Any, awkward: Rows
+) -> None:
+    assert_exact(engine_of(prompted("llama", method, tokens=9), share=share, micro_batch=3), awkward)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "arguments", "why"),
+    [
+        ("prompt", {"configuration": {"attention_dropout": 0.1}}, {}, "with dropout every row draws its own"),
+        ("p_tuning", {"encoder": "lstm", "dropout": 0.1}, {}, "with dropout every row draws its own"),
+        ("prefix", {}, {"memory": "low"}, "a prefix gets lost when layers are recomputed"),
+    ],
+)
+def test_virtual_tokens_that_rows_cannot_share(
+    method: str, options: Any, arguments: Any, why: str, prompted: Any, engine_of: Any
+) -> None:
+    with pytest.raises(NotImplementedError, match=why):
+        engine_of(prompted("llama", method, **options), **arguments)
+
+
+def test_a_row_without_room_behind_the_virtual_tokens(prompted: Any, engine_of: Any, row: Any) -> None:
+    engine = engine_of(prompted("gpt2", "prompt", tokens=100))
+    with pytest.raises(ModelError, match="no room in 128 positions"):
+        engine.batches([row(range(3, 40), [5], 0)])

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 def test_it_sees_what_the_groups_see(share, causal, window, softcap):
     layout = lay_out(ROWS, share=share)
     groups = FlatAttention.of(layout, CPU)
-    whole = FlatAttention([], groups.tokens, flex.Visibility.of(layout, CPU))
+    whole = FlatAttention([], groups.tokens, visibility=flex.Visibility.of(layout, CPU))
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(1, 4, groups.tokens, 8, generator=generator)
     key, value = torch.randn(2, 1, 2, groups.tokens, 8, generator=generator)
@@ -38,6 +38,22 @@ def test_it_sees_what_the_groups_see(share, causal, window, softcap):
     )
     assert (found - expected).abs().max() < 1e-5
     assert len(whole.visibility.masks) == 1, "made once for all layers of a kind"
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("window", [None, 6])
+def test_tokens_without_queries_are_seen_too(window):
+    layout, front = lay_out(ROWS, share=True, front=4), 4
+    groups = FlatAttention.of(layout, CPU, front)
+    whole = FlatAttention([], groups.tokens, front, visibility=flex.Visibility.of(layout, CPU))
+    query = torch.randn(1, 4, groups.tokens - front, 8)
+    key, value = torch.randn(2, 1, 2, groups.tokens, 8)
+    expected, found = (
+        flat_attention(SimpleNamespace(is_causal=True), query, key, value, None, flat=flat, sliding_window=window)[0]
+        for flat in (groups, whole)
+    )
+    assert found.shape == (1, groups.tokens - front, 4, 8)
+    assert (found - expected).abs().max() < 1e-5
 
 
 def test_without_a_gpu_the_groups_are_used():

@@ -47,6 +47,18 @@ def test_every_token_sees_the_beginning_of_its_row(rows: list[list[int]], share:
     assert {(i, j) for i in range(count) for j in range(count) if j <= i < ends[j]} == in_rows
 
 
+@given(alike(), st.booleans(), st.integers(1, 9))
+@settings(max_examples=100, deadline=None)
+def test_places_in_front_are_seen_by_all_rows(rows: list[list[int]], share: bool, front: int) -> None:
+    layout = lay_out(rows, share=share, front=front)
+    assert layout.tokens_t[:front].tolist() == [-1] * front
+    for row, places in zip(rows, layout.rows, strict=True):
+        assert layout.tokens_t[places].tolist() == row
+        assert layout.positions_t[places].tolist() == list(range(front, front + len(row)))
+    whole = [[*range(front), *places.tolist()] for places in layout.rows]
+    assert seen_by_segments(layout) == {(p[i], p[j]) for p in whole for i in range(len(p)) for j in range(i + 1)}
+
+
 @given(alike())
 @settings(max_examples=100, deadline=None)
 def test_segments_cover_the_tokens_once(rows: list[list[int]]) -> None:

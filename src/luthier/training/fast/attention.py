@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import softmax
+from torch.nn.functional import pad, softmax
 
 from luthier.training.fast import flex
 from luthier.training.fast.layout import Layout, Segment
@@ -85,6 +85,7 @@ class FlatAttention:
     Attributes:
         groups: what is computed side by side.
         tokens: how many there are.
+        unasked: how many of them, at the front, have keys and values but no queries.
         visibility: for the route of GPUs, which needs no groups unless there is dropout; None elsewhere.
         calls: how often the function was reached.
         causal: whether no call was bidirectional.
@@ -92,12 +93,13 @@ class FlatAttention:
 
     groups: list[Group]
     tokens: int
+    unasked: int = 0
     visibility: flex.Visibility | None = None
     calls: int = 0
     causal: bool = True
 
     @classmethod
-    def of(cls, layout: Layout, device: torch.device) -> FlatAttention:
+    def of(cls, layout: Layout, device: torch.device, unasked: int = 0) -> FlatAttention:
         """Groups the segments of a layout."""
         by_nodes: dict[tuple[tuple[int, int], ...], list[Segment]] = defaultdict(list)
         for segment in layout.segments:
@@ -109,7 +111,7 @@ class FlatAttention:
             for chosen in cheapest_batches([segment.length for segment in segments])
         ]
         visibility = flex.Visibility.of(layout, device) if flex.available(device) else None
-        return cls(groups, len(layout.tokens_t), visibility)
+        return cls(groups, len(layout.tokens_t), unasked, visibility)
 
 
 def _group(segments: list[Segment], read: Container[tuple[int, int]], device: torch.device) -> Group:
@@ -149,25 +151,30 @@ def flat_attention(
 ) -> tuple[torch.Tensor, None]:
     """The attention function of `AttentionInterface`: query [1, h, t, d], key and value [1, g, t, d] -> [1, t, h, d].
 
+    Tokens without queries are given zeros for them here, and their outputs are cut off.
+
     Raises:
         NotImplementedError: the model's attention does more than this function knows.
     """
-    if s_aux is not None or query.shape[0] != 1 or query.shape[2] != flat.tokens or key.shape[2] != flat.tokens:
+    asked = flat.tokens - flat.unasked
+    if s_aux is not None or query.shape[0] != 1 or query.shape[2] != asked or key.shape[2] != flat.tokens:
         raise NotImplementedError("its attention has parts that flat rows do not cover")
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     flat.calls += 1
     flat.causal &= causal
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    if flat.unasked:
+        query = pad(query, (0, 0, flat.unasked, 0))
     if flat.visibility is not None and not dropout:
         mask = flat.visibility.mask(causal=causal, window=sliding_window)
-        return flex.attend(query, key, value, mask, scale, softcap).transpose(1, 2), None
+        return flex.attend(query, key, value, mask, scale, softcap).transpose(1, 2)[:, flat.unasked :], None
     how = _How(scale, causal, sliding_window, softcap, dropout)
     q_thd, k_tgd, v_tgd = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     if query.device.type == "cpu" and not softcap and not dropout and k_tgd.shape[-1] == v_tgd.shape[-1]:
         out_thd: torch.Tensor = _Fused.apply(q_thd, k_tgd, v_tgd, flat.groups, how)  # type: ignore[no-untyped-call]
     else:
         out_thd = _plain(q_thd, k_tgd, v_tgd, flat.groups, how)
-    return out_thd[None], None
+    return out_thd[None, flat.unasked :], None
 
 
 @dataclass(frozen=True)

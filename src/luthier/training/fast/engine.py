@@ -20,6 +20,7 @@ from transformers import AttentionInterface
 from luthier.data.records import Batch, TokenSequence
 from luthier.errors import ModelError
 from luthier.models.compute import free_memory
+from luthier.models.soft_prompts import check_room
 from luthier.tasks import LearnsRows, LearnsTags, LearnsTokens, Task
 from luthier.training.fast.attention import NAME, flat_attention
 from luthier.training.fast.batch import FlatBatch, cut
@@ -30,6 +31,7 @@ from luthier.training.fast.output import OutputLayer
 from luthier.training.fast.parts import Parts
 from luthier.training.fast.pieces import faster_gate, faster_norm
 from luthier.training.fast.trial import try_out
+from luthier.training.fast.virtual import Virtual
 
 AttentionInterface.register(NAME, flat_attention)
 
@@ -48,6 +50,7 @@ class FastEngine:
         share: whether common beginnings are computed once.
         offset: what the model's positions begin with.
         below: what is remembered of the layers under the first trained one, if anything can be.
+        virtual: the virtual tokens of its method, if it has any.
         last: what of the last layer is computed only where the loss reads it, if anything can be.
         notes: what is not done, and why, for people.
 
@@ -89,6 +92,7 @@ class FastEngine:
         if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
             raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
         self.parts = Parts.of(network)
+        self.virtual = Virtual.of(network, draws=self.parts.draws, memory=memory)
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
         self.forwards = self._replacements(recompute=memory != "fast" and "recompute" not in self.without)
         try_out(self, examples, dtype)
@@ -128,7 +132,14 @@ class FastEngine:
     def _flat(self, rows: Sequence[TokenSequence]) -> FlatBatch:
         batch = self.collate(rows)
         padded = "flat" in self.without and isinstance(self.task, LearnsTokens)  # a classifier would read the padding
-        return FlatBatch.of(batch, share=self.share, flat=not padded)
+        return self.flat(batch, padded=padded)
+
+    def flat(self, batch: Batch, *, share: bool | None = None, padded: bool = False) -> FlatBatch:
+        """A padded batch laid out; `share` None = as the trial found."""
+        if self.virtual:
+            check_room(self.virtual.network, batch.input_ids_bt.shape[1])
+        share = self.share if share is None else share
+        return FlatBatch.of(batch, share=share, flat=not padded, virtual=self.virtual)
 
     # -- the loss --------------------------------------------------------------------------------------------------
 
@@ -199,13 +210,10 @@ class FastEngine:
 
     def _arguments(self, flat: FlatBatch) -> dict[str, Any]:
         """For the forward of the body, or of the whole model."""
-        arguments = {
-            "input_ids": flat.input_ids_1t,
-            "position_ids": flat.positions_1t + self.offset,
-            "use_cache": False,
-        }
+        arguments: dict[str, Any] = {"position_ids": flat.positions_1t + self.offset, "use_cache": False}
+        arguments |= self.virtual.inputs(flat.input_ids_1t) if self.virtual else {"input_ids": flat.input_ids_1t}
         if getattr(self.parts.whole.config, "type_vocab_size", 0):  # GPT-2 would add the embedding of its first token
-            arguments["token_type_ids"] = torch.zeros_like(flat.input_ids_1t)
+            arguments["token_type_ids"] = torch.zeros_like(flat.positions_1t)
         accepted = {name: value for name, value in arguments.items() if name in self.parts.accepted}
         return accepted | {"flat": flat.attention}
 

@@ -10,12 +10,14 @@ Shapes: t = computed tokens of a micro-batch, n = those that are read, i = input
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from transformers import Cache
 
 MOST = 0.75
 """Share of the tokens that may be read: with more there is little to save."""
@@ -93,7 +95,10 @@ def _look(layer: nn.Module, forward: Callable[[], object]) -> tuple[dict[nn.Modu
     """The calls of the layer's modules that have weights and take and give a tensor for each token, and its output."""
     inputs: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     handle = layer.register_forward_pre_hook(
-        lambda module, args, kwargs: inputs.append((args, kwargs)), with_kwargs=True
+        lambda module, args, kwargs: inputs.append(
+            (tuple(map(_before, args)), {name: _before(value) for name, value in kwargs.items()})
+        ),
+        with_kwargs=True,
     )
     try:
         with torch.no_grad():
@@ -118,6 +123,11 @@ def _look(layer: nn.Module, forward: Callable[[], object]) -> tuple[dict[nn.Modu
             handle.remove()
     fitting = {module: found[0] for module, found in calls.items() if len(found) == 1 and _fits(found[0], hidden_1td)}
     return fitting, output if isinstance(output, torch.Tensor) else output[0]
+
+
+def _before(argument: Any) -> Any:
+    """An argument of a layer as it was before it ran: it adds to a cache that it is given."""
+    return copy.deepcopy(argument) if isinstance(argument, Cache) else argument
 
 
 def _fits(call: Sequence[Any], hidden_1td: torch.Tensor) -> bool:

@@ -73,14 +73,21 @@ class Layout:
         return ends
 
 
-def lay_out(rows: Sequence[Sequence[int]], *, share: bool) -> Layout:
-    """Builds the layout of some rows; without `share` every row is a segment of its own."""
-    builder = _Builder([list(row) for row in rows])
-    for group, depth in builder.roots(share):
-        builder.grow(group, depth, ())
+def lay_out(rows: Sequence[Sequence[int]], *, share: bool, front: int = 0) -> Layout:
+    """Builds the layout of some rows.
+
+    Args:
+        rows: token ids of each row.
+        share: whether common beginnings are one segment; without it every row is a segment of its own.
+        front: places in front of all rows that hold no token of theirs: the first segment, with -1 for tokens.
+    """
+    builder = _Builder([[-1] * front + list(row) for row in rows])
+    above = builder.add(builder.source[0], 0, front, ()) if rows else ()
+    for group in builder.roots(share):
+        builder.grow(group, front, above)
     tokens = np.concatenate(builder.tokens) if builder.tokens else np.zeros(0, np.int64)
     positions = np.concatenate(builder.positions) if builder.positions else np.zeros(0, np.int64)
-    return Layout(tokens, positions, builder.segments, [builder.flat[index] for index in range(len(rows))])
+    return Layout(tokens, positions, builder.segments, [builder.flat[index][front:] for index in range(len(rows))])
 
 
 def in_sharing_order(rows: Sequence[Sequence[int]]) -> list[int]:
@@ -105,12 +112,9 @@ class _Builder:
     flat: dict[int, Ints] = field(default_factory=dict)
     size: int = 0
 
-    def roots(self, share: bool) -> Iterator[tuple[list[int], int]]:
+    def roots(self, share: bool) -> list[list[int]]:
         """The groups to begin with: all rows together, or each one alone."""
-        if share:
-            yield in_sharing_order(self.source), 0
-        else:
-            yield from (([index], 0) for index in range(len(self.source)))
+        return [in_sharing_order(self.source)] if share else [[index] for index in range(len(self.source))]
 
     def grow(self, group: list[int], depth: int, above: tuple[tuple[int, int], ...]) -> None:
         """Adds the nodes of rows that agree on their first `depth` tokens, which stand in `above`.
@@ -121,7 +125,7 @@ class _Builder:
         first, last = self.source[group[0]], self.source[group[-1]]
         agreed = common_beginning(first, last)
         if len(group) == 1 or (agreed - depth) * (len(group) - 1) >= MIN_SAVED:
-            above = self._add(first, depth, agreed, above)
+            above = self.add(first, depth, agreed, above)
             depth = agreed
         ended = [row for row in group if len(self.source[row]) == agreed]
         for row in ended:
@@ -137,7 +141,7 @@ class _Builder:
                 yield group[begin:end]
                 begin = end
 
-    def _add(
+    def add(
         self, row: list[int], begin: int, end: int, above: tuple[tuple[int, int], ...]
     ) -> tuple[tuple[int, int], ...]:
         """A node with the tokens `begin` to `end` of a row; the nodes above its children."""
@@ -151,5 +155,5 @@ class _Builder:
 
     def _finish(self, row: int, depth: int, above: tuple[tuple[int, int], ...]) -> None:
         """A row that ends here: what of it no node holds yet becomes one."""
-        above = self._add(self.source[row], depth, len(self.source[row]), above)
+        above = self.add(self.source[row], depth, len(self.source[row]), above)
         self.flat[row] = np.concatenate([np.arange(start, start + length) for start, length in above])

@@ -37,11 +37,8 @@ class Parts:
         """Finds them.
 
         Raises:
-            NotImplementedError: the method or the model cannot be run in parts.
+            NotImplementedError: the model cannot be run in parts.
         """
-        config = getattr(network, "active_peft_config", None)
-        if config is not None and (config.is_prompt_learning or config.is_adaption_prompt):
-            raise NotImplementedError("the method adds its own inputs to the model")
         whole = network.get_base_model() if hasattr(network, "get_base_model") else network
         body = whole.base_model
         accepted = frozenset(inspect.signature(body.forward).parameters)

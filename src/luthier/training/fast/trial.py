@@ -87,7 +87,7 @@ def _agreed(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtyp
     worst = math.inf
     for offset in (engine.offset, engine.pad_id + 1):
         engine.offset = offset
-        flat = FlatBatch.of(batch, share=engine.share)
+        flat = engine.flat(batch)
         try:
             with engine.running():
                 found = gradients(engine.parts.network, engine.loss(flat))
@@ -107,7 +107,7 @@ def _last(engine: FastEngine, batch: Batch) -> Last | None:
     """What of the last layer can be computed for some tokens only, if anything can."""
     if "last-layer" in engine.without or not engine.parts.layers:
         return None
-    flat = FlatBatch.of(batch, share=False)
+    flat = engine.flat(batch, share=False)
     try:
         with engine.running():
             return Last.of(engine.parts.layers[-1], lambda: engine.body(flat), engine.read(flat))
@@ -117,7 +117,7 @@ def _last(engine: FastEngine, batch: Batch) -> Last | None:
 
 def _with_siblings(engine: FastEngine, batch: Batch) -> list[tuple[Any, Any]]:
     """The engine's forwards, those of LoRA layers that read one input as one operation."""
-    plain, flat = engine.forwards, FlatBatch.of(batch, share=False)
+    plain, flat = engine.forwards, engine.flat(batch, share=False)
 
     def run(forwards: Sequence[tuple[Any, Any]]) -> None:
         engine.forwards = list(forwards)
@@ -137,7 +137,7 @@ def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype
     below = None if engine.parts.draws else Below.of(engine.parts.body, engine.parts.layers)
     if below is None:
         return None
-    flat = FlatBatch.of(batch, share=engine.share)
+    flat = engine.flat(batch)
     try:
         with engine.running():
             below.remember(flat, engine.body)
