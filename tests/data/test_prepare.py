@@ -471,8 +471,40 @@ def test_a_conversation_of_the_test_leaks_whatever_its_tools(tmp_path):
     train = write(tmp_path / "train.jsonl", [talk(1, "sing"), *(talk(n) for n in range(2, 30))])
     lines = ledger(run(train, test=str(test), split={"validation": 0}))
     assert {line.row_id: line.reason for line in lines if line.fate != "kept"} == {
-        0: "leak: near-duplicate of test row 29"
+        0: "leak: asks the same as test row 29"
     }
+
+
+def chat(question, answer, system=None):
+    turns = [("system", system)] * (system is not None) + [("user", question), ("assistant", answer)]
+    return {"messages": [{"role": who, "content": said} for who, said in turns]}
+
+
+def test_a_question_of_the_test_leaks_whatever_its_answer(tmp_path):
+    test = write(tmp_path / "test.jsonl", [chat(headline(1), "391")])
+    answer = "Seventeen times twenty is 340, seventeen times three is 51, and both together are 391."
+    rows = [chat(headline(1).upper(), answer), *(chat(headline(n), answer) for n in range(2, 30))]
+    lines = ledger(run(write(tmp_path / "train.jsonl", rows), test=str(test), split={"validation": 0}, clean=[]))
+    assert {line.row_id: line.reason for line in lines if line.fate != "kept"} == {
+        0: "leak: asks the same as test row 29"
+    }
+
+
+def test_chats_that_ask_the_same_stay_in_one_split(tmp_path):
+    rows = [chat(headline(n // 3), f"{WORDS[n % 3]} answer number {n * n} of {headline(n + 100)}") for n in range(90)]
+    lines = ledger(run(write(tmp_path / "train.jsonl", rows), split={"test": 0.2, "validation": 0.1}, clean=[]))
+    assert {line.fate for line in lines} == {"kept"}
+    assert {line.split for line in lines} == {"train", "validation", "test"}
+    assert all(len({line.split for line in lines[n : n + 3]}) == 1 for n in range(0, 90, 3))
+
+
+def test_a_long_system_prompt_makes_no_two_chats_alike(tmp_path):
+    system = " ".join(headline(n) for n in range(40))
+    rows = [chat(f"What of {headline(n)}?", f"{WORDS[n % 5]}.", system) for n in range(30)]
+    rows += [chat(f"What of {headline(0)}?", f"{WORDS[0]}.", "Be brief."), rows[0]]
+    prepared = run(write(tmp_path / "train.jsonl", rows), split={"test": 0, "validation": 0})
+    dropped = {entry.row_id: entry.reason for entry in ledger(prepared) if entry.fate != "kept"}
+    assert dropped == {31: "exact duplicate of row 0"}
 
 
 def test_uneven_labels_are_named(tmp_path):

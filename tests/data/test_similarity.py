@@ -63,9 +63,9 @@ def test_rows_left_out_are_not_compared() -> None:
 def test_equal_texts_but_for_spacing() -> None:
     signatures = sign(["profit rose", "Profit rose", "profit   rose ", "loss"])
     rows = np.arange(4)
-    assert equal_to(signatures, rows, rows).tolist() == [0, 1, 0, 3]
-    assert equal_to(signatures, np.array([2, 3]), np.array([0])).tolist() == [0, -1]
-    assert equal_to(signatures, rows, np.array([], np.int64)).tolist() == [-1] * 4
+    assert equal_to(signatures.exact, rows, rows).tolist() == [0, 1, 0, 3]
+    assert equal_to(signatures.exact, np.array([2, 3]), np.array([0])).tolist() == [0, -1]
+    assert equal_to(signatures.exact, rows, np.array([], np.int64)).tolist() == [-1] * 4
 
 
 def test_references_are_found_in_a_crowd_of_others() -> None:
@@ -107,13 +107,13 @@ def test_pairs_come_row_by_row() -> None:
     assert list(by_row(pairs[:0])) == []
 
 
-def test_the_same_words_with_other_tools_on_offer_are_no_duplicates() -> None:
+def test_the_same_words_in_another_setting_are_no_duplicates() -> None:
     tools = ["", '["book"]', '["book"]', '["sing"]', ""]
     signer = Signer()
     signer.add([BASE] * 3, tools[:3])
     signer.add([BASE, BASE + "!"], tools[3:])
     signatures, rows = signer.finish(), np.arange(5)
-    assert equal_to(signatures, rows, rows).tolist() == [0, 1, 1, 3, 4]
+    assert equal_to(signatures.exact, rows, rows).tolist() == [0, 1, 1, 3, 4]
     texts = [*[BASE] * 4, BASE + "!"]
     assert nearest_earlier(signatures, np.array([0, 1, 3, 4]), 0.8, texts.__getitem__) == {4: 0}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from luthier import registry
 from luthier.config import DataConfig
@@ -18,7 +17,7 @@ from luthier.data.gathering import Gathered
 from luthier.data.similarity import Signatures, Signer, exact_digests
 from luthier.data.splits import TEST, TRAIN, VALIDATION, find_leaks
 from luthier.data.store import Examples, ExampleWriter, Kept
-from luthier.data.texts import offered_tools
+from luthier.data.texts import asked, setting
 from luthier.progress import Report
 
 if TYPE_CHECKING:
@@ -58,11 +57,13 @@ def augment(
                 progress("augmenting", batch[-1][0] + 1, total)
     made.splits = np.concatenate([made.splits, np.full(len(new.usable), TRAIN, np.int8)])
     made.alive = np.concatenate([made.alive, np.array(new.usable, bool)])
-    examples, signatures = Examples(*paths), new.signatures()
+    examples = Examples(*paths)
+    both = rows.signatures + new.signatures()
     for split in (TEST, VALIDATION):
-        for row, other in sorted(_leaks(signatures, rows, made, made.rows(split), examples).items()):
-            same = bool(signatures.exact[row - total] == rows.signatures.exact[other])
-            made.drop(row, f"leak: {resemblance(split, other, same=same)}")
+        fresh = np.flatnonzero(made.alive[total:]) + total
+        leaks = find_leaks(both, fresh, made.rows(split), LEAK_SIMILARITY, lambda row: examples.example(row).comparable)
+        for row, other in sorted(leaks.items()):
+            made.drop(row, f"leak: {resemblance(both, row, other, split)}")
     made.notes += new.notes(config)
     return examples
 
@@ -101,9 +102,9 @@ class _NewRows:
         parents = dict(batch)
         pairs = [(row_id, row.example) for row_id, row in batch if row.example is not None]
         made = list(step.make(pairs))
-        tools = [offered_tools(row.example) for row in made]
-        self._signer.add([row.example.comparable for row in made], tools)
-        digests = exact_digests([self._identity(row.example) for row in made], tools).tolist()
+        settings = [setting(row.example) for row in made]
+        self._signer.add([row.example.comparable for row in made], settings, [asked(row.example) for row in made])
+        digests = exact_digests([self._identity(row.example) for row in made], settings).tolist()
         for row, digest in zip(made, digests, strict=True):
             reason = row.refused or self._known(digest)
             self._write(row, parents[row.parent], reason)
@@ -152,23 +153,3 @@ class _NewRows:
             + (f" and {self._refused[name]} that were refused" if self._refused[name] else "")
             for name in dict.fromkeys(each.name for each in config.augment)
         ]
-
-
-def _leaks(
-    signatures: Signatures, rows: Gathered, made: Decisions, references: NDArray[np.int64], examples: Examples
-) -> dict[int, int]:
-    """New row -> the row of another split that it resembles."""
-    first, count = len(rows.examples), len(signatures.exact)
-    ids = np.concatenate([np.arange(first, first + count), references])
-    both = Signatures(
-        np.concatenate([signatures.exact, rows.signatures.exact[references]]),
-        np.concatenate([signatures.minhash, rows.signatures.minhash[references]]),
-    )
-    found = find_leaks(
-        both,
-        np.flatnonzero(made.alive[first:]),
-        np.arange(count, count + len(references)),
-        LEAK_SIMILARITY,
-        lambda place: examples.example(int(ids[place])).comparable,
-    )
-    return {int(ids[row]): int(ids[other]) for row, other in found.items()}

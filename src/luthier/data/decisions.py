@@ -12,6 +12,7 @@ from luthier.config import DataConfig
 from luthier.data.cleaner import Cleaner
 from luthier.data.gathering import Gathered
 from luthier.data.imbalance import uneven_labels
+from luthier.data.similarity import Signatures
 from luthier.data.splits import SPLITS, TEST, TRAIN, VALIDATION, Keys, carve, find_leaks, limited
 from luthier.data.timeline import embargoed, outside
 from luthier.errors import DataError
@@ -141,13 +142,13 @@ def _single(names: tuple[str, ...]) -> bool:
 
 
 def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
-    """Examples of one row of the input stay together: the first of them stands for all."""
+    """Rows that belong together stay together: the first of them stands for all."""
     by = config.split.by.partition(":")[0]
     if by == "time":
         _drop(made, made.rows(TRAIN), outside(rows.keys[made.rows(TRAIN)], config.split))
     train = made.rows(TRAIN)
     train = train[~rows.generated[train]]  # what a model wrote is no test of another one
-    _, firsts, family = np.unique(rows.families[train], return_index=True, return_inverse=True)
+    _, firsts, family = np.unique(_together(rows, train, by), return_index=True, return_inverse=True)
     leaders = train[firsts]
     keys = Keys(
         rows.labels[leaders],
@@ -159,6 +160,19 @@ def _carve(rows: Gathered, config: DataConfig, made: Decisions) -> None:
     made.notes += notes
     if by == "time" and (config.split.embargo or config.split.label_time):
         _drop(made, train, embargoed(rows.keys[train], rows.known[train], codes[family], config.split.embargo))
+
+
+def _together(rows: Gathered, train: NDArray[np.int64], by: str) -> NDArray[np.int64]:
+    """A number for each row, equal for examples of one row of the input and, where neither a time nor a group decides,
+    for chats that ask the same: apart, those in training would leak."""
+    families = rows.families[train]
+    if rows.signatures.asked is None or by in ("time", "group"):
+        return families
+    asked = rows.signatures.asked[train]
+    _, firsts, same = np.unique(asked, return_index=True, return_inverse=True)
+    _, members, sizes = np.unique(families, return_inverse=True, return_counts=True)
+    alone = (sizes[members] == 1) & (asked != 0)
+    return np.where(alone, families[firsts[same]], families)
 
 
 def _drop(made: Decisions, rows: NDArray[np.int64], reasons: Mapping[int, str]) -> None:
@@ -173,14 +187,19 @@ def _stop_leaks(rows: Gathered, made: Decisions) -> None:
         candidates = np.flatnonzero(made.alive & np.isin(made.splits, lower))
         leaks = find_leaks(rows.signatures, candidates, made.rows(split), LEAK_SIMILARITY, rows.text)
         for row, other in sorted(leaks.items()):
-            same = bool(rows.signatures.exact[row] == rows.signatures.exact[other])
-            reason = resemblance(split, other, same=same)
+            reason = resemblance(rows.signatures, row, other, split)
             if rows.roles[row] == TRAIN:
                 made.drop(row, f"leak: {reason}")
             else:
                 made.flag(row, reason)
 
 
-def resemblance(split: int, row: int, *, same: bool) -> str:
+def resemblance(signatures: Signatures, row: int, other: int, split: int) -> str:
     """What the ledger says of a row that repeats one of another split."""
-    return f"{'duplicate' if same else 'near-duplicate'} of {SPLITS[split]} row {row}"
+    if signatures.exact[row] == signatures.exact[other]:
+        how = "duplicate of"
+    elif signatures.asked is not None and signatures.asked[row] and signatures.asked[row] == signatures.asked[other]:
+        how = "asks the same as"
+    else:
+        how = "near-duplicate of"
+    return f"{how} {SPLITS[split]} row {other}"

@@ -84,13 +84,17 @@ class Conversation:
 
     @property
     def comparable(self) -> str:
-        """Every turn."""
-        return "\n".join(message.text for message in self.messages)
+        """Every turn but the system's."""
+        return _said(self.messages)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """None: the answers are free."""
         return ()
+
+
+def _said(messages: tuple[Message, ...]) -> str:
+    return "\n".join(message.text for message in messages if message.role != "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +199,8 @@ class Preference:
 
     @property
     def comparable(self) -> str:
-        """The prompt and both answers."""
-        return "\n".join((*(message.text for message in self.messages), self.chosen, self.rejected))
+        """The prompt without the system's turns, and both answers."""
+        return "\n".join((_said(self.messages), self.chosen, self.rejected))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from luthier.data.ledger import reason_class
 from luthier.data.readable import NATURAL, load_writer
 from luthier.data.row_files import fitting, kind_of_new, writing_rows
 from luthier.data.similarity import exact_digests
-from luthier.data.texts import offered_tools
+from luthier.data.texts import setting
 from luthier.errors import ConfigError, DataError
 from luthier.runs.files import replacing
 
@@ -232,8 +232,8 @@ def _first_kind(opened: OpenSource) -> type[Example] | None:
 
 
 def _key(example: Example) -> int:
-    """Equal for examples that say the same but for spacing, with the same tools."""
-    return int(exact_digests([example.comparable], [offered_tools(example)])[0])
+    """Equal for examples that say the same but for spacing, in the same setting."""
+    return int(exact_digests([example.comparable], [setting(example)])[0])
 
 
 def _checked(made: Exchange) -> Exchange:

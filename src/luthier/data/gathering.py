@@ -18,7 +18,7 @@ from luthier.data.intake import Taken
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS
 from luthier.data.store import Examples, ExampleWriter, Kept
-from luthier.data.texts import offered_tools
+from luthier.data.texts import asked, setting
 
 _FIRST = 10
 _BATCH = 1000
@@ -155,21 +155,41 @@ class _Numbers:
         )
 
 
+@dataclass
+class _Waiting:
+    """Rows that are signed together."""
+
+    texts: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    characters: int = 0
+
+    def add(self, example: Example | None) -> None:
+        self.texts.append("" if example is None else example.comparable)
+        self.settings.append("" if example is None else setting(example))
+        self.asked.append("" if example is None else asked(example))
+        self.characters += len(self.texts[-1])
+
+    @property
+    def enough(self) -> bool:
+        return len(self.texts) >= _BATCH or self.characters >= _BATCH_CHARACTERS
+
+    def sign(self, signer: Signer) -> None:
+        signer.add(self.texts, self.settings, self.asked)
+        self.texts, self.settings, self.asked, self.characters = [], [], [], 0
+
+
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
     """The first pass: writes the examples aside and keeps a few numbers of each row."""
-    numbers, signer, texts, tools = _Numbers(), Signer(), list[str](), list[str]()
-    characters = 0
+    numbers, signer, waiting = _Numbers(), Signer(), _Waiting()
     with ExampleWriter(path) as writer:
         for row in taken:
             about = (row.reason, row.changes, row.dropped, row.origin, row.parent_id, row.parts, row.source)
             writer.write(Kept(numbers.add(row), row.line, row.example, *about))
-            texts.append("" if row.example is None else row.example.comparable)
-            tools.append("" if row.example is None else offered_tools(row.example))
-            characters += len(texts[-1])
-            if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
-                signer.add(texts, tools)
-                texts, tools, characters = [], [], 0
+            waiting.add(row.example)
+            if waiting.enough:
+                waiting.sign(signer)
                 progress(len(numbers.roles))
-        signer.add(texts, tools)
+        waiting.sign(signer)
         progress(len(numbers.roles))
     return numbers.gathered(Examples(path), signer.finish())

@@ -35,18 +35,39 @@ class Signatures:
     """What is kept of n texts to compare them.
 
     Attributes:
-        exact: uint64 [n], equal for texts that are the same but for spacing, with the same tools on offer.
+        exact: uint64 [n], equal for texts that are the same but for spacing, in the same setting.
         minhash: uint32 [n, 64], of the texts alone.
-        tools: uint64 [n], a hash of the tools on offer, 0 for none; None where no text has any.
+        settings: uint64 [n], a hash of system turns and tools, 0 for none; None where no text has any.
+        asked: uint64 [n], equal for chats that ask the same but for case and spacing, 0 for others; None where there
+            are none.
     """
 
     exact: NDArray[np.uint64]
     minhash: NDArray[np.uint32]
-    tools: NDArray[np.uint64] | None = None
+    settings: NDArray[np.uint64] | None = None
+    asked: NDArray[np.uint64] | None = None
 
-    def same_tools(self, row: int, other: int) -> bool:
-        """Whether two texts are said with the same tools on offer; without, the same words ask for another answer."""
-        return self.tools is None or bool(self.tools[row] == self.tools[other])
+    def same_setting(self, row: int, other: int) -> bool:
+        """Whether two texts are said in the same setting; in another one the same words ask for another answer."""
+        return self.settings is None or bool(self.settings[row] == self.settings[other])
+
+    def __add__(self, other: Signatures) -> Signatures:
+        """Those of two collections, one behind the other."""
+        return Signatures(
+            np.concatenate([self.exact, other.exact]),
+            np.concatenate([self.minhash, other.minhash]),
+            *(_both(self, other, name) for name in ("settings", "asked")),
+        )
+
+
+def _both(one: Signatures, other: Signatures, name: str) -> NDArray[np.uint64] | None:
+    parts = [getattr(each, name) for each in (one, other)]
+    if all(part is None for part in parts):
+        return None
+    sizes = (len(one.exact), len(other.exact))
+    return np.concatenate(
+        [np.zeros(size, np.uint64) if part is None else part for part, size in zip(parts, sizes, strict=True)]
+    )
 
 
 class Signer:
@@ -55,43 +76,48 @@ class Signer:
     def __init__(self) -> None:
         self._exact: list[NDArray[np.uint64]] = []
         self._minhash: list[NDArray[np.uint32]] = []
-        self._tools: list[NDArray[np.uint64]] = []
+        self._settings: list[NDArray[np.uint64]] = []
+        self._asked: list[NDArray[np.uint64]] = []
 
-    def add(self, texts: Sequence[str], tools: Sequence[str] | None = None) -> None:
+    def add(self, texts: Sequence[str], settings: Sequence[str] | None = None, asked: Sequence[str] = ()) -> None:
         """Signs a batch of texts.
 
         Args:
             texts: the texts.
-            tools: what each is said with, "" for nothing; None = none is said with anything.
+            settings: what each is said in, "" for nothing; None = none is said in anything.
+            asked: what each answers, "" for nothing; empty = none answers anything.
         """
-        self._exact.append(exact_digests(texts, tools))
+        nothing = [""] * len(texts)
+        self._exact.append(exact_digests(texts, settings))
         self._minhash.append(_minhash([normalised(text) for text in texts]))
-        self._tools.append(_tool_digests(tools or [""] * len(texts)))
+        self._settings.append(_digests_or_zero(settings or nothing))
+        self._asked.append(_digests_or_zero([" ".join(each.casefold().split()) for each in asked] or nothing))
 
     def finish(self) -> Signatures:
         """All signatures, in the order of the texts."""
-        tools = np.concatenate([np.empty(0, np.uint64), *self._tools])
+        settings, asked = (np.concatenate([np.empty(0, np.uint64), *parts]) for parts in (self._settings, self._asked))
         signatures = Signatures(
             np.concatenate([np.empty(0, np.uint64), *self._exact]),
             np.concatenate([np.empty((0, _LENGTH), np.uint32), *self._minhash]),
-            tools if tools.any() else None,
+            settings if settings.any() else None,
+            asked if asked.any() else None,
         )
-        self._exact, self._minhash, self._tools = [], [], []
+        self._exact, self._minhash, self._settings, self._asked = [], [], [], []
         return signatures
 
 
-def exact_digests(texts: Sequence[str], tools: Sequence[str] | None = None) -> NDArray[np.uint64]:
-    """A number for each text, equal for texts that are the same but for spacing, with the same tools on offer."""
+def exact_digests(texts: Sequence[str], settings: Sequence[str] | None = None) -> NDArray[np.uint64]:
+    """A number for each text, equal for texts that are the same but for spacing, in the same setting."""
     digests = (_digest(" ".join(text.split())) for text in texts)
     exact = np.frombuffer(b"".join(digests), np.uint64)
-    return exact if tools is None else exact ^ _tool_digests(tools)
+    return exact if settings is None else exact ^ _digests_or_zero(settings)
 
 
-def _tool_digests(tools: Sequence[str]) -> NDArray[np.uint64]:
-    """A number for each description of tools, 0 for an empty one."""
-    if not any(tools):
-        return np.zeros(len(tools), np.uint64)
-    return np.frombuffer(b"".join(_digest(each) if each else bytes(8) for each in tools), np.uint64)
+def _digests_or_zero(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """A number for each text, 0 for an empty one."""
+    if not any(texts):
+        return np.zeros(len(texts), np.uint64)
+    return np.frombuffer(b"".join(_digest(each) if each else bytes(8) for each in texts), np.uint64)
 
 
 def _digest(text: str) -> bytes:
@@ -260,13 +286,13 @@ def _estimate(minhash: NDArray[Any], one: NDArray[np.int64], two: NDArray[np.int
     return np.concatenate(agreeing) / _LENGTH
 
 
-def equal_to(signatures: Signatures, rows: NDArray[np.int64], references: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each row the first reference with the same text, -1 when there is none."""
-    values, firsts = np.unique(signatures.exact[references], return_index=True)
+def equal_to(digests: NDArray[np.uint64], rows: NDArray[np.int64], references: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each row the first reference with the same digest, -1 when there is none."""
+    values, firsts = np.unique(digests[references], return_index=True)
     if not len(values):
         return np.full(len(rows), -1, np.int64)
-    places = np.minimum(np.searchsorted(values, signatures.exact[rows]), len(values) - 1)
-    same = values[places] == signatures.exact[rows]
+    places = np.minimum(np.searchsorted(values, digests[rows]), len(values) - 1)
+    same = values[places] == digests[rows]
     return np.where(same, references[firsts[places]], -1)
 
 
@@ -277,7 +303,7 @@ def nearest_earlier(
     text: Callable[[int], str],
     related: Callable[[int, int], bool] = lambda row, other: False,
 ) -> dict[int, int]:
-    """Near-duplicates among rows, the first one wins. Rows with different tools on offer are none of each other.
+    """Near-duplicates among rows, the first one wins. Rows in different settings are none of each other.
 
     Args:
         signatures: of all rows.
@@ -293,7 +319,7 @@ def nearest_earlier(
     kept_instead: dict[int, int] = {}
     for row, earlier in by_row(candidate_pairs(signatures, rows, threshold)):
         kept = dict.fromkeys(kept_instead.get(other, other) for other in earlier)
-        others = (other for other in kept if signatures.same_tools(row, other) and not related(row, other))
+        others = (other for other in kept if signatures.same_setting(row, other) and not related(row, other))
         alike = comparer.first_alike(row, others)
         if alike is not None:
             kept_instead[row] = alike

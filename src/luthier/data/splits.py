@@ -155,7 +155,7 @@ def _latest(
 def find_leaks(
     signatures: Signatures, rows: Rows, references: Rows, threshold: float, text: Callable[[int], str]
 ) -> dict[int, int]:
-    """Rows that say the same as a reference, exactly or nearly.
+    """Rows that say the same as a reference, exactly or nearly, or chats that ask the same, whatever their answers.
 
     Args:
         signatures: of all rows.
@@ -169,7 +169,10 @@ def find_leaks(
     """
     if not len(rows) or not len(references):
         return {}
-    same = equal_to(signatures, rows, references)
+    same = equal_to(signatures.exact, rows, references)
+    if signatures.asked is not None:
+        asking = equal_to(signatures.asked, rows, references)
+        same = np.where((same < 0) & (signatures.asked[rows] != 0), asking, same)
     leaks = dict(zip(rows[same >= 0].tolist(), same[same >= 0].tolist(), strict=True))
     both = np.sort(np.concatenate([rows[same < 0], references]))
     comparer = Comparer(text, threshold)

@@ -85,10 +85,30 @@ def answer(example: Example) -> str | None:
             return None
 
 
-def offered_tools(example: Example) -> str:
-    """The tools that a conversation may call, as JSON, by which rows are compared beside their text; "" for none."""
+def setting(example: Example) -> str:
+    """What a chat is held in, its system turns and the tools on offer, as JSON; "" for neither.
+
+    Rows are compared by it beside their text: it is often long and the same everywhere, and would make any two short
+    chats alike.
+    """
+    if not isinstance(example, Conversation | Preference):
+        return ""
     tools = example.tools if isinstance(example, Conversation) else ()
-    return json.dumps(tools, ensure_ascii=False, sort_keys=True, default=str) if tools else ""
+    system = [message.content for message in example.messages if message.role == "system"]
+    return json.dumps([system, tools], ensure_ascii=False, sort_keys=True, default=str) if system or tools else ""
+
+
+def asked(example: Example) -> str:
+    """What stands before a chat's last answer; "" for other kinds, whose `comparable` has no answer in it."""
+    match example:
+        case Preference():
+            return "\n".join(message.text for message in example.messages)
+        case Conversation():
+            answers = [place for place, message in enumerate(example.messages) if message.role == "assistant"]
+            before = example.messages[: answers[-1]] if answers else ()
+            return "\n".join(message.text for message in before)
+        case _:
+            return ""
 
 
 def _turns(messages: tuple[Message, ...], change: Change) -> tuple[Message, ...]:

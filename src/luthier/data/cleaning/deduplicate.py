@@ -35,7 +35,7 @@ class Deduplicate(CleaningStep):
 
         from luthier.data.similarity import equal_to, nearest_earlier
 
-        firsts = equal_to(rows.signatures, rows.rows, rows.rows)
+        firsts = equal_to(rows.signatures.exact, rows.rows, rows.rows)
         repeated = firsts != rows.rows
         exact = dict(zip(rows.rows[repeated].tolist(), firsts[repeated].tolist(), strict=True))
         near: dict[int, int] = {}
