@@ -139,13 +139,37 @@ def test_low_memory_recomputes_layers(engine: str, bench: Any) -> None:
 
 @pytest.mark.parametrize(("free", "level"), [(10**12, "balanced"), (10**5, "low")])
 def test_memory_is_chosen_by_what_is_free(free: int, level: str, bench: Any, monkeypatch: Any) -> None:
-    trainer = bench.trainer(bench.materials())
-    network, base = trainer.session.network, trainer.session.base
+    materials = bench.materials()
+    session = bench.trainer(materials).session
+    network, base = session.network, session.base
     monkeypatch.setattr(engines, "free_memory", lambda device: free)
-    chosen, reason = choose_memory("auto", network, base, 16.0)
+    chosen, reason = choose_memory(materials, network, base, fast=True)
     assert chosen == level
     assert reason.endswith(f"{free / 1e9:.1f} GB are free")
-    assert choose_memory("fast", network, base, 16.0) == ("fast", "as configured")
+    configured = bench.materials(training={"memory": "fast"})
+    assert choose_memory(configured, network, base, fast=True) == ("fast", "as configured")
+
+
+def test_memory_is_reckoned_for_the_largest_micro_batch_there_can_be(bench: Any, monkeypatch: Any) -> None:
+    session = bench.trainer(bench.materials()).session
+    monkeypatch.setattr(engines, "frozen_bytes", lambda network: 0)
+    monkeypatch.setattr(engines, "count_parameters", lambda network: (0, 0))
+
+    def enough(tokens: int, *, fast: bool = True, **training: Any) -> bool:
+        """Whether memory for so many tokens is enough, and for one less is not."""
+        a_token = engines.Layers.of(session.base, session.network).kept_bytes("balanced", fast=fast)
+        a_token *= 1 + engines.pieces("cpu", fast=fast)
+        levels = []
+        for count in (tokens, tokens - 1):
+            monkeypatch.setattr(engines, "free_memory", lambda device, n=count: (n + 0.5) * a_token / engines.ROOM)
+            materials = bench.materials(training=training)
+            levels.append(choose_memory(materials, session.network, session.base, fast=fast)[0])
+        return levels == ["balanced", "low"]
+
+    longest = int(max(bench.materials().prepared.train.lengths))
+    assert enough(1024)
+    assert enough(2048, fast=False)
+    assert enough(100 * longest, micro_batch=100)
 
 
 # -- both train the same ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from luthier.data.records import Batch, TokenSequence
 from luthier.methods import count_parameters, frozen_bytes
 from luthier.models.compute import free_memory
+from luthier.models.inference import TOKENS_AT_ONCE as PADDED_TOKENS
 from luthier.training.memory import ROOM, Layers, pieces, trained_bytes
 from luthier.training.order import micro_batches
 
@@ -139,9 +140,9 @@ def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice
     from luthier.training.fast.engine import FastEngine, unsupported
 
     training, rows = materials.config.training, materials.prepared.train
-    memory, memory_reason = choose_memory(training.memory, network, base, trained_bytes(training.optimizer))
     reason = "as configured"
     if training.engine != "reference":
+        memory, memory_reason = choose_memory(materials, network, base, fast=True)
         try:
             fast = FastEngine(
                 network,
@@ -160,25 +161,39 @@ def choose_engine(materials: Materials, network: Any, base: BaseModel) -> Choice
             if training.engine == "fast":
                 raise unsupported(error) from error
             reason = f"the fast engine does not support this run: {error}"
+    memory, memory_reason = choose_memory(materials, network, base, fast=False)
     return Choice(ReferenceEngine(network, materials, base.device, memory), reason, memory, memory_reason)
 
 
-def choose_memory(wanted: str, network: nn.Module, base: BaseModel, trained: float) -> tuple[str, str]:
+def choose_memory(materials: Materials, network: Any, base: BaseModel, *, fast: bool) -> tuple[str, str]:
     """How much is kept for the backward pass, and why: `auto` recomputes whole layers only where memory is short.
 
     Args:
-        wanted: `training.memory`.
+        materials: of the run: its rows say how large a micro-batch can be.
         network: the base with the method applied.
         base: the base.
-        trained: bytes of a trained weight, from `trained_bytes`.
+        fast: for the fast engine, or for the reference engine.
     """
-    if wanted != "auto":
-        return wanted, "as configured"
-    from luthier.training.fast.batch import TOKENS_AT_ONCE
-
+    training = materials.config.training
+    if training.memory != "auto":
+        return training.memory, "as configured"
+    tokens, kind = _most_tokens(materials, fast=fast), base.device.type
+    kept = tokens * Layers.of(base, network).kept_bytes("balanced", fast=fast) * (1 + pieces(kind, fast=fast))
     weights, _ = count_parameters(network)
-    kept = TOKENS_AT_ONCE * Layers.of(base, network).kept_bytes("balanced", fast=True)
-    kept *= 1 + pieces(base.device.type, fast=True)
-    needed, free = frozen_bytes(network) + weights * trained + kept, free_memory(base.device)
+    needed = weights * trained_bytes(training.optimizer) + kept
+    if kind == "cpu":  # weights that lie in a file are read as they are used; elsewhere they take their memory already
+        needed += frozen_bytes(network)
+    free = free_memory(base.device)
     level = "balanced" if needed <= ROOM * free else "low"
     return level, f"about {needed / 1e9:.1f} GB are needed at balanced, {free / 1e9:.1f} GB are free"
+
+
+def _most_tokens(materials: Materials, *, fast: bool) -> int:
+    """Tokens of the largest micro-batch that there can be."""
+    from luthier.training.fast.batch import TOKENS_AT_ONCE as FLAT_TOKENS
+
+    size, lengths = materials.config.training.micro_batch, materials.prepared.train.lengths
+    longest = int(max(lengths, default=1))
+    if size != "auto":
+        return int(size) * longest
+    return max(FLAT_TOKENS if fast else PADDED_TOKENS, longest)

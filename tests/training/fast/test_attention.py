@@ -169,3 +169,16 @@ def test_what_it_does_not_know_is_refused(what: str) -> None:
     sinks = torch.zeros(HEADS) if what == "sinks" else None
     with pytest.raises(NotImplementedError, match="flat rows do not cover"):
         flat_attention(nn.Module(), q, k, v, None, flat=flat, s_aux=sinks)
+
+
+def test_soft_capped_scores_are_not_kept() -> None:
+    layout = lay_out([list(range(200)), list(range(300, 560))], share=False)
+    flat = FlatAttention.of(layout, torch.device("cpu"))
+    q, k, v, _ = (tensor.requires_grad_() for tensor in tensors(flat.tokens))
+    kept: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        out, _ = flat_attention(nn.Identity(), q, k, v, None, flat=flat, softcap=1.5)
+    out.sum().backward()
+    assert q.grad is not None
+    assert kept
+    assert max(kept) <= attention.BLOCK * 260, "a mask; the scores of as many queries are four times that"

@@ -14,7 +14,7 @@ from luthier.data.records import TokenSequence
 from luthier.tasks import LearnsTokens
 from luthier.tasks.causal_lm import CausalLm
 from luthier.training.fast.batch import TOKENS_AT_ONCE, FlatBatch, cut
-from luthier.training.fast.layout import lay_out
+from luthier.training.fast.layout import common_beginning, lay_out
 
 TASK = CausalLm(CausalLm.Options())
 ROWS = st.lists(
@@ -40,7 +40,9 @@ def test_every_row_once_and_within_the_limit(rows: list[list[int]], share: bool,
         if len(batch) > 1:
             saved_too_little = 8 * len(batch)  # beginnings that are too short to be shared
             chosen = [rows[index] for index in batch]
-            assert len(lay_out(chosen, share=share).tokens_t) <= limit + (saved_too_little if share else 0)
+            beginning = min(common_beginning(chosen[0], row) for row in chosen)
+            most = limit + (beginning + saved_too_little if share else 0)
+            assert len(lay_out(chosen, share=share).tokens_t) <= most
     if not share:
         assert [index for batch in batches for index in batch] == list(range(len(rows))), "the order of the step"
         joined = [sum(len(rows[index]) for index in (*one, two[0])) for one, two in pairwise(batches)]
@@ -54,6 +56,14 @@ def test_rows_that_begin_alike_come_together() -> None:
     assert len(cut(rows, share=False, tokens=70)) == 5
     assert len(cut(rows, share=True)) == 1
     assert len(cut([list(range(TOKENS_AT_ONCE))] * 2, share=False)) == 2
+
+
+def test_a_long_beginning_is_computed_once() -> None:
+    document = list(range(1200))
+    rows = [[*document, *range(2000 + 50 * number, 2040 + 50 * number)] for number in range(16)]
+    assert [len(batch) for batch in cut(rows, share=True)] == [16]
+    assert [len(batch) for batch in cut(rows, share=False)] == [1] * 16
+    assert [len(batch) for batch in cut([row * 2 for row in rows], share=True)] == [1] * 16, "all of it is their own"
 
 
 def test_a_configured_size_is_kept() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 
 from luthier.config import ModelConfig
 from luthier.data.records import TokenSequence
-from luthier.errors import ModelError
+from luthier.errors import ConfigError, ModelError
 from luthier.methods._float32 import trained_in_float32
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
@@ -428,9 +428,17 @@ def test_without_a_technique_it_is_the_same(
     engine = engine_of(tiny(family))
     assert worst(fast(engine, awkward), expected) <= 5e-6
     assert engine.share == ("prefixes" not in without)
-    assert (len(engine.forwards) < len(usual.forwards)) == ("fused-lora" in without or "recompute" in without)
+    assert engine.notes == [f"switched off by LUTHIER_FAST_WITHOUT: {', '.join(sorted(without.split(',')))}"]
+    fewer = any(name in without for name in ("fused-lora", "norms", "recompute"))
+    assert (len(engine.forwards) < len(usual.forwards)) == fewer
     padded = len(awkward) * max(len(row.ids) for row in awkward)
     assert (sum(batch.computed for batch in engine.batches(awkward)) == padded) == (without == ",".join(TECHNIQUES))
+
+
+def test_no_technique_of_that_name(tiny: Any, engine_of: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LUTHIER_FAST_WITHOUT", "head,prefix")
+    with pytest.raises(ConfigError, match="no technique 'prefix'"):
+        engine_of(tiny("llama"))
 
 
 @pytest.mark.parametrize("without", TECHNIQUES)
@@ -545,6 +553,51 @@ def test_steps_are_seen(tiny: Any, engine_of: Any, assert_exact: Any, awkward: R
             engine.loss(batch).backward()
     optimiser.step()
     assert abs(assert_exact(engine, awkward).loss - before.loss) > 1e-3
+
+
+def test_the_trial_sees_what_a_new_adapter_would_do(families: Any, engine_of: Any, monkeypatch: Any) -> None:
+    """Its B is zero: until it is not, nothing tells a right scale from a wrong one."""
+    from peft import LoraConfig, get_peft_model
+
+    network = get_peft_model(families("llama"), LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert engine_of(network).share
+    together = lora._together
+    monkeypatch.setattr(
+        lora, "_together", lambda x, layers: together(x, [each._replace(scale=2 * each.scale) for each in layers])
+    )
+    with pytest.raises(NotImplementedError, match="flat rows change"):
+        engine_of(network)
+    assert not any(p.any() for name, p in network.named_parameters() if "lora_B" in name)
+
+
+def test_rows_that_notice_each_other_fail_the_trial(families: Any, adapted: Any, engine_of: Any) -> None:
+    """In bfloat16 the gradients alone would not tell."""
+    network = adapted(families("llama").to(torch.bfloat16))
+    trained_in_float32(network, torch.bfloat16)
+    engine_of(network, dtype=torch.bfloat16)
+    mlp = next(module for name, module in network.named_modules() if name.endswith("layers.0.mlp"))
+    mlp.register_forward_hook(lambda module, inputs, output: output + 0.02 * output.roll(1, 1))
+    with pytest.raises(NotImplementedError, match="rows that stand side by side change each other"):
+        engine_of(network, dtype=torch.bfloat16)
+
+
+def test_dropout_of_any_kind_is_noticed(tiny: Any, engine_of: Any) -> None:
+    network = tiny("llama")
+    assert not engine_of(network).draws
+    mlp = next(module for name, module in network.named_modules() if name.endswith("layers.1.mlp"))
+    mlp.register_forward_hook(
+        lambda module, inputs, output: nn.functional.dropout(output, 0.1, training=module.training)
+    )
+    engine = engine_of(network)
+    assert (engine.draws, engine.share, engine.below) == (True, False, None)
+    assert NOT_SHARED in engine.notes
+
+
+def test_the_trial_draws_nothing_of_what_training_draws(tiny: Any, engine_of: Any) -> None:
+    network = tiny("llama", configuration={"attention_dropout": 0.1})
+    before = torch.get_rng_state()
+    assert engine_of(network).draws
+    assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("lengths", [[1], [2, 1], [40, 3], [5] * 30])

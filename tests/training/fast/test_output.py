@@ -137,3 +137,18 @@ def test_all_logits_at_once() -> None:
     layer = output_layer(head(), final_logit_softcapping=2.0, logit_scale=0.3)
     loss = cross_entropy(layer.logits(hidden), targets, reduction="sum")
     assert float(loss) == pytest.approx(float(layer.loss(hidden, targets)))
+
+
+def test_a_trained_layer_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "CHUNK_NUMBERS", 7 * VOCABULARY)
+    layer, (hidden, targets) = head().requires_grad_(), data()
+    kept: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        found = with_gradient(lambda hidden: output_layer(layer).loss(hidden, targets), hidden)
+    assert max(kept) <= layer.weight.numel(), "no logits"
+    assert layer.weight.grad is not None
+    gradient, layer.weight.grad = layer.weight.grad, None
+    reference = with_gradient(lambda hidden: cross_entropy(layer(hidden), targets, reduction="sum"), hidden)
+    assert found[0] == pytest.approx(reference[0], rel=1e-6)
+    assert (found[1] - reference[1]).norm() < 1e-6 * reference[1].norm()
+    assert (gradient - layer.weight.grad).norm() < 1e-6 * layer.weight.grad.norm()

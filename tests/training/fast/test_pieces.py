@@ -91,24 +91,23 @@ def test_gates(family: str, tiny: Callable[..., Any]) -> None:
     found = parts(tiny(family), "mlp")
     assert len(found) == 2
     for gate in found:
-        faster = faster_gate(gate, recompute=True)
+        faster = faster_gate(gate)
         assert faster is not None
         compare(gate, faster)
 
 
 def test_a_gate_whose_last_bias_is_trained(tiny: Callable[..., Any]) -> None:
     gate = parts(tiny("llama", configuration={"mlp_bias": True}, bias="all"), "mlp")[0]
-    faster = faster_gate(gate, recompute=True)
+    faster = faster_gate(gate)
     assert faster is not None
     assert gate.down_proj.base_layer.bias.requires_grad
     compare(gate, faster)
 
 
 def test_gates_that_stay(tiny: Callable[..., Any]) -> None:
-    assert faster_gate(parts(tiny("llama"), "mlp")[0], recompute=False) is None
-    assert faster_gate(parts(tiny("llama", target_modules=["q_proj"]), "mlp")[0], recompute=True) is None
-    assert faster_gate(parts(tiny("llama", use_dora=True), "mlp")[0], recompute=True) is None
-    assert faster_gate(parts(tiny("opt"), "fc1")[0], recompute=True) is None
+    assert faster_gate(parts(tiny("llama", target_modules=["q_proj"]), "mlp")[0]) is None
+    assert faster_gate(parts(tiny("llama", use_dora=True), "mlp")[0]) is None
+    assert faster_gate(parts(tiny("opt"), "fc1")[0]) is None
     odd = parts(tiny("llama"), "mlp")[0]
     odd.forward = lambda x: type(odd).forward(odd, x) * 1.01
-    assert faster_gate(odd, recompute=True) is None
+    assert faster_gate(odd) is None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.functional import pad, softmax
+from torch.utils.checkpoint import checkpoint
 
 from luthier.training.fast import flex
 from luthier.training.fast.layout import Layout, Segment
@@ -298,7 +299,10 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_thd: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         q_thd, k_tgd, v_tgd, out_thd, *sums = ctx.saved_tensors
-        dq_thd, dk_tgd, dv_tgd = torch.empty_like(q_thd), torch.zeros_like(k_tgd), torch.zeros_like(v_tgd)
+        # a key has a gradient from every block that reads it: narrow types would round each sum
+        wide = torch.promote_types(k_tgd.dtype, torch.float32)
+        dk_tgd, dv_tgd = (torch.zeros_like(each, dtype=wide) for each in (k_tgd, v_tgd))
+        dq_thd = torch.empty_like(q_thd)
         log_sums = iter(sums)
         for group in ctx.groups:
             q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
@@ -322,7 +326,7 @@ class _Fused(torch.autograd.Function):
                 _put(dq_thd, dq, group, block)
                 _add_keys(dk_tgd, dk, group, block)
                 _add_keys(dv_tgd, dv, group, block)
-        return dq_thd, dk_tgd, dv_tgd, None, None
+        return dq_thd, dk_tgd.to(k_tgd.dtype), dv_tgd.to(v_tgd.dtype), None, None
 
 
 def _put(target_thd: torch.Tensor, values_nhsd: torch.Tensor, group: Group, block: _Block) -> None:
@@ -336,6 +340,7 @@ def _put(target_thd: torch.Tensor, values_nhsd: torch.Tensor, group: Group, bloc
 def _add_keys(target_tgd: torch.Tensor, values_nhkd: torch.Tensor, group: Group, block: _Block) -> None:
     """Adds the gradients of a block's keys; those above are read by every segment, so theirs are summed first."""
     _, s, p = group.size
+    values_nhkd = values_nhkd.to(target_tgd.dtype)
     above = max(p - block.first, 0)
     if above:
         _add_at(target_tgd, group.above[block.first :], values_nhkd[:, :, :above].sum(0).transpose(0, 1))
@@ -363,11 +368,24 @@ def _plain(
         q, k, v = _side_by_side(q_thd, group), _with_above(k_tgd, group), _with_above(v_tgd, group)
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
         for block in group.blocks(how, q, triangles=False):
-            scores = q[:, :, block.begin : block.end] @ k[:, :, block.first : block.last].transpose(2, 3) * how.scale
-            if how.softcap:
-                scores = torch.tanh(scores / how.softcap) * how.softcap
-            if block.mask is not None:
-                scores = scores + block.mask
-            weights = torch.dropout(softmax(scores, -1, dtype=torch.float32).to(q.dtype), how.dropout, True)
-            _put(out_thd, weights @ v[:, :, block.first : block.last], group, block)
+            seen = slice(block.first, block.last)
+            out: Any = checkpoint(
+                _attend,
+                *(q[:, :, block.begin : block.end], k[:, :, seen], v[:, :, seen], block.mask, how),
+                use_reentrant=False,
+                preserve_rng_state=how.dropout > 0,
+            )
+            _put(out_thd, out, group, block)
     return out_thd
+
+
+def _attend(
+    q_nhsd: torch.Tensor, k_nhkd: torch.Tensor, v_nhkd: torch.Tensor, mask: torch.Tensor | None, how: _How
+) -> torch.Tensor:
+    """One block; computed again in the backward pass, so that no scores are kept."""
+    scores = q_nhsd @ k_nhkd.transpose(2, 3) * how.scale
+    if how.softcap:
+        scores = torch.tanh(scores / how.softcap) * how.softcap
+    if mask is not None:
+        scores = scores + mask
+    return torch.dropout(softmax(scores, -1, dtype=torch.float32).to(q_nhsd.dtype), how.dropout, True) @ v_nhkd

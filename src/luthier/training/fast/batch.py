@@ -28,7 +28,8 @@ def cut(rows: Sequence[Ids], *, share: bool, tokens: int = TOKENS_AT_ONCE, size:
     Args:
         rows: token ids of each row.
         share: whether common beginnings are computed once.
-        tokens: most computed tokens of a micro-batch, unless a single row has more.
+        tokens: most computed tokens of a micro-batch behind the beginning that all its rows share; a single row may
+            have more.
         size: rows of a micro-batch instead, when it is configured.
 
     Returns:
@@ -38,15 +39,15 @@ def cut(rows: Sequence[Ids], *, share: bool, tokens: int = TOKENS_AT_ONCE, size:
     if size:
         return [order[start : start + size] for start in range(0, len(order), size)]
     batches: list[list[int]] = []
-    used = 0
+    used = begun = 0
     for index in order:
         shared = common_beginning(rows[batches[-1][-1]], rows[index]) if share and batches else 0
-        if batches and used + len(rows[index]) - shared <= tokens:
+        if batches and used + len(rows[index]) - shared <= tokens + min(begun, shared):
             batches[-1].append(index)
-            used += len(rows[index]) - shared
+            used, begun = used + len(rows[index]) - shared, min(begun, shared)
         else:
             batches.append([index])
-            used = len(rows[index])
+            used = begun = len(rows[index])
     return batches
 
 
@@ -96,7 +97,6 @@ class FlatBatch:
 
     def at(self, rows_n: torch.Tensor, positions_n: torch.Tensor) -> torch.Tensor:
         """Flat indices of tokens given by row and position."""
-        flat = [
-            int(self.places[row][position]) for row, position in zip(rows_n.tolist(), positions_n.tolist(), strict=True)
-        ]
-        return torch.tensor(flat, dtype=torch.int64, device=self.input_ids_1t.device)
+        lengths = torch.tensor([len(places) for places in self.places])
+        index_n = (lengths.cumsum(0) - lengths)[rows_n.cpu()] + positions_n.cpu()
+        return torch.cat(self.places)[index_n].to(self.input_ids_1t.device)

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AttentionInterface
 
 from luthier.data.records import Batch, TokenSequence
-from luthier.errors import ModelError
+from luthier.errors import ConfigError, ModelError
 from luthier.models.compute import free_memory
 from luthier.models.soft_prompts import check_room
 from luthier.tasks import LearnsRows, LearnsTags, LearnsTokens, Task
@@ -35,8 +35,10 @@ from luthier.training.fast.virtual import Virtual
 
 AttentionInterface.register(NAME, flat_attention)
 
-TECHNIQUES = ("flat", "prefixes", "head", "last-layer", "fused-lora", "recompute")
-"""What LUTHIER_FAST_WITHOUT can switch off, separated by commas, to measure what each one is worth."""
+TECHNIQUES = ("flat", "prefixes", "head", "last-layer", "fused-lora", "norms", "recompute")
+"""What the environment variable can switch off, separated by commas, to measure what each one is worth."""
+
+SWITCH = "LUTHIER_FAST_WITHOUT"
 
 ROWS_AT_ONCE = 256
 """Rows that are laid out together before training."""
@@ -47,6 +49,7 @@ class FastEngine:
 
     Attributes:
         parts: the model it runs.
+        draws: whether anything is drawn at random while training, such as dropout.
         share: whether common beginnings are computed once.
         offset: what the model's positions begin with.
         below: what is remembered of the layers under the first trained one, if anything can be.
@@ -80,11 +83,11 @@ class FastEngine:
         examples: Sequence[TokenSequence],
         dtype: torch.dtype,
     ) -> None:
-        self.without = frozenset(filter(None, os.environ.get("LUTHIER_FAST_WITHOUT", "").split(",")))
+        self.without = _switched_off()
         self.task, self.pad_id, self.labels = task, pad_id, labels
         self.micro_batch, self.device, self.dtype = micro_batch, device, dtype
-        self.notes: list[str] = []
-        self.share, self.offset = False, 0
+        self.notes = [f"switched off by {SWITCH}: {', '.join(sorted(self.without))}"] if self.without else []
+        self.draws, self.share, self.offset = False, False, 0
         self.below: Below | None = None
         self.last: Last | None = None
         if getattr(network.config, "is_encoder_decoder", False):
@@ -92,7 +95,7 @@ class FastEngine:
         if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
             raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
         self.parts = Parts.of(network)
-        self.virtual = Virtual.of(network, draws=self.parts.draws, memory=memory)
+        self.virtual = Virtual.of(network, memory=memory)
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
         self.forwards = self._replacements(recompute=memory != "fast" and "recompute" not in self.without)
         try_out(self, examples, dtype)
@@ -101,16 +104,18 @@ class FastEngine:
 
     def _replacements(self, *, recompute: bool) -> list[tuple[nn.Module, Any]]:
         """(module, forward in place of its own)."""
-        if "fused-lora" in self.without:
-            return []
         modules = list(self.parts.network.modules())
+        fuse, norms = "fused-lora" not in self.without, "norms" not in self.without
         forwards: list[tuple[nn.Module, Any]] = []
         found: Any
         for module in modules:
-            found = LoraLinear(module) if is_plain(module) else None
-            found = found or faster_norm(module) or faster_gate(module, recompute=recompute)
+            found = LoraLinear(module) if fuse and is_plain(module) else None
+            found = found or (faster_norm(module) if norms else None)
+            found = found or (faster_gate(module) if fuse and recompute else None)
             if found is not None:
                 forwards.append((module, found))
+        if not fuse:
+            return forwards
         adapted = sum(1 for module in modules if hasattr(module, "lora_A"))
         fused = sum(isinstance(forward, LoraLinear) for _, forward in forwards)
         if fused < adapted:
@@ -250,6 +255,18 @@ class FastEngine:
         finally:
             handle.remove()
         return logits
+
+
+def _switched_off() -> frozenset[str]:
+    """The techniques that the environment variable names.
+
+    Raises:
+        ConfigError: it names something else.
+    """
+    named = frozenset(filter(None, os.environ.get(SWITCH, "").split(",")))
+    if unknown := sorted(named.difference(TECHNIQUES)):
+        raise ConfigError(f"no technique '{unknown[0]}'", where=SWITCH, expected=f"some of {', '.join(TECHNIQUES)}")
+    return named
 
 
 def _replaced(output: Any, firsts: Any) -> Any:

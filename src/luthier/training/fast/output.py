@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
+from torch.utils.checkpoint import checkpoint
 
 CHUNK_NUMBERS = 32_000_000
 """Logits computed at once: 128 MB in float32, whatever the vocabulary. With a quarter of it the layer's weights are
@@ -43,12 +44,20 @@ class OutputLayer:
                 hidden_nd, targets_n, layer.weight, layer.bias, self.softcap, self.factor
             )
             return summed
-        # it is trained, or adapted: its own gradient is needed
+        # it is trained, or adapted: its own gradient is needed, and each chunk is computed again for it
+        rows = max(1, CHUNK_NUMBERS // layer.weight.shape[0])
+        parts = zip(torch.split(hidden_nd, rows), torch.split(targets_n, rows), strict=True)
+        losses = [checkpoint(self._plain_loss, *part, use_reentrant=False) for part in parts]
+        return torch.stack(losses).sum()
+
+    def _plain_loss(self, hidden_nd: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
         return cross_entropy(self.logits(hidden_nd), targets_n, reduction="sum")
 
     def logits(self, hidden_nd: torch.Tensor) -> torch.Tensor:
         """All logits [n, v] at once, in float32."""
-        logits_nv: torch.Tensor = self.layer(hidden_nd).float() * self.factor
+        logits_nv: torch.Tensor = self.layer(hidden_nd).float()
+        if self.factor != 1.0:
+            logits_nv = logits_nv * self.factor
         if self.softcap:
             logits_nv = torch.tanh(logits_nv / self.softcap) * self.softcap
         return logits_nv

@@ -68,16 +68,11 @@ class _NormFunction(torch.autograd.Function):
         return weighted.mul_(inverse).addcmul_(wide, along, value=-1).to(x.dtype), None, None
 
 
-def faster_gate(module: Any, *, recompute: bool) -> Forward | None:
-    """A forward in place of a gated MLP's own, down(act(gate(x)) * up(x)); None when the module is no such MLP, or its
-    last layer has no plain LoRA.
-
-    Args:
-        module: any module.
-        recompute: compute act(gate) * up again in the backward pass instead of keeping it.
-    """
+def faster_gate(module: Any) -> Forward | None:
+    """A forward in place of a gated MLP's own, down(act(gate(x)) * up(x)), which computes act(gate) * up again in the
+    backward pass instead of keeping it; None when the module is no such MLP, or its last layer has no plain LoRA."""
     names = ("gate_proj", "up_proj", "down_proj", "act_fn")
-    if not recompute or any(getattr(module, name, None) is None for name in names) or not is_plain(module.down_proj):
+    if any(getattr(module, name, None) is None for name in names) or not is_plain(module.down_proj):
         return None
     candidate = _Gate(module.gate_proj, module.up_proj, module.down_proj, module.act_fn)
     weight = module.down_proj.base_layer.weight

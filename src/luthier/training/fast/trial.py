@@ -1,8 +1,8 @@
 """The trial before training: three short rows through the plain model and through the fast engine.
 
-Nothing is assumed of an architecture. The engine runs only where loss and gradients agree, shares beginnings only where
-they still agree, computes the last layer for some tokens and remembers what lies below the first trained one only where
-that changes nothing either.
+Nothing is assumed of an architecture. The engine runs only where loss and gradients agree and no row notices another
+one, shares beginnings only where they still agree and nothing is drawn at random, computes the last layer for some
+tokens and remembers what lies below the first trained one only where that changes nothing either.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ ALLOWED = {torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.2}
 positions or another mistake in what is computed make about 1."""
 
 
+AWAKE = 0.02
+"""Standard deviation of what stands in for zeros during the trial."""
+
+
 def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.dtype) -> None:
-    """Settles the engine's `offset`, `share`, `last` and `below`.
+    """Settles the engine's `draws`, `offset`, `share`, `last` and `below`.
 
     Raises:
         NotImplementedError: loss or gradients differ, or the model does not reach the attention function.
@@ -39,8 +43,12 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
     network = engine.parts.network
     rows = trial_rows(examples)
     batch = engine.collate(_tagged(rows) if isinstance(engine.task, LearnsTags) else rows)
-    training, _ = network.training, network.eval()
+    training, asleep = network.training, _wake(network)
     try:
+        engine.draws = _draws(engine, batch)
+        if engine.draws and engine.virtual:
+            raise NotImplementedError("with dropout every row draws its own for the virtual tokens")
+        network.eval()
         expected = gradients(network, engine.task.loss(network, batch))
         plain = engine.forwards
         engine.last = _last(engine, batch)
@@ -53,9 +61,53 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
             engine.last, engine.forwards = None, plain
             _settle_sharing(engine, batch, expected, dtype)
         engine.below = _below(engine, batch, expected, dtype)
+        if not _rows_apart(engine, batch):
+            raise NotImplementedError("rows that stand side by side change each other")
     finally:
+        _put_to_sleep(asleep)
         network.zero_grad()
         network.train(training)
+
+
+def _draws(engine: FastEngine, batch: Batch) -> bool:
+    """Whether the plain model gives another loss each time while it trains."""
+    network = engine.parts.network
+    with torch.random.fork_rng(), torch.no_grad():
+        network.train()
+        losses = []
+        for seed in range(2):
+            torch.manual_seed(seed)
+            losses.append(float(engine.task.loss(network, batch)))
+    return not math.isclose(*losses, rel_tol=1e-6)
+
+
+def _wake(network: Any) -> list[torch.Tensor]:
+    """Gives trained tensors of nothing but zeros, such as the B of a new LoRA, small values, and returns them: beside
+    zeros the gradients of A are zeros whatever is computed."""
+    asleep = [p for p in network.parameters() if p.requires_grad and not p.any()]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in asleep:
+            tensor.copy_(AWAKE * torch.randn(tensor.shape, generator=generator))
+    return asleep
+
+
+def _put_to_sleep(asleep: Sequence[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for tensor in asleep:
+            tensor.zero_()
+
+
+def _rows_apart(engine: FastEngine, batch: Batch) -> bool:
+    """Whether the first row, turned around, leaves the hidden states of the others what they were: some layers mix
+    neighbouring tokens without attention, and rounding to a narrow type could hide it from the gradients."""
+    ids_bt, length = batch.input_ids_bt.clone(), int(batch.attention_mask_bt[0].sum())
+    ids_bt[0, :length] = ids_bt[0, :length].flip(0)
+    before, after = (engine.flat(each, share=False) for each in (batch, replace(batch, input_ids_bt=ids_bt)))
+    others = torch.cat(before.places[1:]).to(engine.device)
+    with torch.no_grad(), engine.running():
+        one, two = (engine.body(flat).index_select(0, others).float() for flat in (before, after))
+    return bool((one - two).norm() <= ALLOWED[torch.float32] * one.norm())
 
 
 def _settle_sharing(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> None:
@@ -65,11 +117,11 @@ def _settle_sharing(engine: FastEngine, batch: Batch, expected: list[torch.Tenso
         NotImplementedError: it does not.
     """
     engine.offset = 0
-    engine.share = "prefixes" not in engine.without and not engine.parts.draws
+    engine.share = "prefixes" not in engine.without and not engine.draws
     engine.share = engine.share and _shared_agrees(engine, batch, expected, dtype)
     if not engine.share:
         causal = _agreed(engine, batch, expected, dtype).attention.causal
-        if causal and engine.parts.draws:
+        if causal and engine.draws:
             engine.notes.append("common beginnings are not shared: with dropout every row draws its own")
 
 
@@ -134,7 +186,7 @@ def _with_siblings(engine: FastEngine, batch: Batch) -> list[tuple[Any, Any]]:
 
 def _below(engine: FastEngine, batch: Batch, expected: list[torch.Tensor], dtype: torch.dtype) -> Below | None:
     """What can be remembered, if anything can."""
-    below = None if engine.parts.draws else Below.of(engine.parts.body, engine.parts.layers)
+    below = None if engine.draws else Below.of(engine.parts.body, engine.parts.layers)
     if below is None:
         return None
     flat = engine.flat(batch)
