@@ -35,6 +35,15 @@ def test_names_come_from_columns_and_go_from_every_turn(step):
     assert masked(made, "Ann Lee is well", patient=None) == ("Ann Lee is well", None)
 
 
+def test_calls_get_the_same_placeholders(step):
+    call = {"name": "send", "arguments": {"to": "jane@example.com", "copies": 2}}
+    chat = Conversation((Message("user", "mail jane@example.com"), Message("assistant", "", (call,))))
+    repaired, change = step("personal_data").repair(chat, Row({}, "rows.jsonl", 1))
+    masked = {"name": "send", "arguments": {"to": "[EMAIL_1]", "copies": 2}}
+    assert repaired.messages == (Message("user", "mail [EMAIL_1]"), Message("assistant", "", (masked,)))
+    assert change == "personal data masked: e-mail addresses"
+
+
 def test_kinds_can_be_chosen(step):
     made = step("personal_data", kinds=["ip_address"])
     assert masked(made, "a@example.com from 10.0.0.1")[0] == "a@example.com from [IP_1]"

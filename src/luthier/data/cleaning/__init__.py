@@ -116,7 +116,14 @@ class CleaningStep:
 
 
 class TextRepair(CleaningStep, ABC):
-    """A step that changes texts one by one."""
+    """A step that changes texts one by one.
+
+    Attributes:
+        calls: whether arguments of called functions are changed too. Where spaces or markup go they are not: they may
+            be code, or a page.
+    """
+
+    calls: ClassVar[bool] = True
 
     @abstractmethod
     def changes(self) -> Sequence[tuple[str, Change]]:
@@ -130,7 +137,7 @@ class TextRepair(CleaningStep, ABC):
         """
         done: list[str] = []
         for what, change in self._changes:
-            before, example = example, map_texts(example, change)
+            before, example = example, map_texts(example, change, calls=self.calls)
             if example != before:
                 done.append(what)
                 if any(old.strip() and not new.strip() for old, new in zip(texts(before), texts(example), strict=True)):
