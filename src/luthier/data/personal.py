@@ -50,12 +50,35 @@ class Found:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """What one kind looks like: the group `value`, or the whole match, when `check` agrees without what is dropped."""
+    """What one kind looks like: the group `value`, or the whole match, when `check` agrees without what is dropped.
+
+    With `shorter`, what does not pass is tried again without its last piece, which may belong to what follows.
+    """
 
     kind: Kind
     regex: re.Pattern[str]
     check: Callable[[str], bool] = lambda value: True
     drop: str = r"[\s-]"
+    shorter: bool = False
+
+    def found(self, text: str) -> Iterator[Found]:
+        """Where a text has it."""
+        place = 0
+        while match := self.regex.search(text, place):
+            agreed = self._agreed(match)
+            if agreed is not None:
+                yield agreed
+            place = match.end() if agreed is None else agreed.end
+
+    def _agreed(self, match: re.Match[str]) -> Found | None:
+        group: str | int = "value" if "value" in self.regex.groupindex else 0
+        start, piece = match.start(group), match[group]
+        while piece:
+            value = re.sub(self.drop, "", piece).casefold()
+            if self.check(value):
+                return Found(self.kind, start, start + len(piece), value)
+            piece = _LAST_PIECE.sub("", piece) if self.shorter else ""
+        return None
 
 
 def _international(value: str) -> bool:
@@ -73,7 +96,9 @@ def _plausible(value: str) -> bool:
     return 7 <= len(value) <= 15 and len(set(value)) > 1
 
 
-_NUMBER = r"\+?\(?\d[\d\s().-]{5,18}\d(?!\d)"
+_LAST_PIECE = re.compile(r"(?:[^A-Za-z0-9]+|^)[A-Za-z0-9]*$")
+_BETWEEN = r" \t\xa0().-"
+_NUMBER = rf"\+?\(?\d[\d{_BETWEEN}]{{5,18}}\d(?!\d)"
 _PATTERNS = (
     _Pattern(
         "email",
@@ -84,6 +109,7 @@ _PATTERNS = (
         "iban",
         re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
         is_iban,
+        shorter=True,
     ),
     _Pattern(
         "chinese_id",
@@ -100,7 +126,13 @@ _PATTERNS = (
         is_bank_card,
     ),
     _Pattern("us_ssn", re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-]|\.\d)", re.A), is_us_ssn, drop=r"\s"),
-    _Pattern("phone", re.compile(r"(?<![\w+])\+[1-9][\d\s().-]{6,18}\d(?!\d|\s?%)", re.A), _international, drop=r"\D"),
+    _Pattern(
+        "phone",
+        re.compile(rf"(?<![\w+])\+[1-9](?:[{_BETWEEN}]{{0,4}}\d){{6,40}}+(?!\s?%)", re.A),
+        _international,
+        drop=r"\D",
+        shorter=True,
+    ),
     _Pattern(
         "phone",
         re.compile(rf"(?<![\w.,-]){_MONEY_BEFORE}1[3-9]\d([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_MONEY_BEHIND}", re.A),
@@ -109,7 +141,7 @@ _PATTERNS = (
     _Pattern("phone", re.compile(r"(?<![\w.,-])0\d{2,3}-[2-9]\d{6,7}(?![\w-]|[.,]\d)", re.A), drop=r"\D"),
     _Pattern(
         "phone",
-        re.compile(r"(?<![\w.,-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}(?![\w-]|[.,]\d)", re.A),
+        re.compile(r"(?<![\w.,-])(?:1[ -])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}(?![\w-]|[.,]\d)", re.A),
         drop=r"\D",
     ),
     _Pattern(
@@ -175,13 +207,8 @@ def replaced(text: str, found: Sequence[Found], placeholder: Callable[[Found], s
 
 def _candidates(text: str, kinds: Collection[Kind]) -> Iterator[Found]:
     for pattern in _PATTERNS:
-        if pattern.kind not in kinds:
-            continue
-        for match in pattern.regex.finditer(text):
-            group: str | int = "value" if "value" in pattern.regex.groupindex else 0
-            value = re.sub(pattern.drop, "", match[group]).casefold()
-            if pattern.check(value):
-                yield Found(pattern.kind, match.start(group), match.end(group), value)
+        if pattern.kind in kinds:
+            yield from pattern.found(text)
 
 
 def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
