@@ -27,6 +27,8 @@ KINDS: dict[Kind, str] = {
 
 _MONEY_BEFORE = r"(?<![$€£¥￥])(?<![$€£¥￥] )(?<!USD )(?<!EUR )(?<!RMB )(?<!CNY )"
 _MONEY_BEHIND = r"(?!\s?(?:元|万|亿|股|美元|港元|人民币|%|％|shares|dollars|euros|yuan|people|million|billion))"
+_LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff]"
+"""A letter or digit, apart from Chinese and Japanese, which write words without spaces between them."""
 _CHINESE_NAME = r"[\u4e00-\u9fff]{1,3}?(?:·[\u4e00-\u9fff]{1,8})?[\u4e00-\u9fff]"
 _BEHIND_NAME = r"(?=\s|$|[,，。;；、|)）]|性别|年龄|先生|女士|电话|手机|身份证|病历)"
 
@@ -147,7 +149,7 @@ _PATTERNS = (
     _Pattern(
         "phone",
         re.compile(
-            r"(?:\b(?:tele)?phone|\btel|\bfax|\bmobile|\bcell|电话|手机|传真|手机号|联系方式)"
+            rf"(?:(?<!{_LETTER})(?:(?:tele)?phone|tel|fax|mobile|cell)|电话|手机|传真|手机号|联系方式)"
             rf"(?:\s?(?:no|number|号码|号))?\s*[.:：]+\s*(?P<value>{_NUMBER})",
             re.I,
         ),
@@ -157,8 +159,8 @@ _PATTERNS = (
     _Pattern(
         "medical_record",
         re.compile(
-            r"(?:\bMRN|\bmedical record(?: number| no)?|\bpatient id|病历号|病案号|住院号|门诊号|就诊号)"
-            r"\s*(?:is|为|是)?[.:：#]*\s*(?P<value>[A-Z]{0,3}-?\d{4,15})(?!\w)",
+            rf"(?:(?<!{_LETTER})(?:MRN|medical record(?: number| no)?|patient id)|病历号|病案号|住院号|门诊号|就诊号)"
+            rf"\s*(?:is|为|是)?[.:：#]*\s*(?P<value>[A-Z]{{0,3}}-?\d{{4,15}})(?!{_LETTER})",
             re.I,
         ),
     ),
