@@ -26,6 +26,11 @@ def test_no_cards(number):
     assert not is_bank_card(number)
 
 
+@pytest.mark.parametrize("number", ["4300000000000", "6200000000000", "2019201920192019", "2018201720162015"])
+def test_amounts_and_years_are_no_cards(number):
+    assert not is_bank_card(number)
+
+
 def test_every_country_has_its_length():
     """Of all check digits one or two are right, where the length is."""
     assert any(is_iban(f"AT{check:02}{16 * '0'}") for check in range(100))

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -19,6 +20,8 @@ PLANTED = [
     ("Tel.: 09 1234 5678, fax: 09 1234 5679", "Tel.: [PHONE], fax: [PHONE]"),
     ("Card 4111 1111 1111 1111.", "Card [CARD]."),
     ("Amex 3400-000000-00009", "Amex [CARD]"),
+    ("手机13812345678手续费，13912345678户主、13512345678张三", "手机[PHONE]手续费，[PHONE]户主、[PHONE]张三"),
+    ("手机：13800000000", "手机：[PHONE]"),
     ("银行卡号6200000000000005有误", "银行卡号[CARD]有误"),
     ("Pay to GB82 WEST 1234 5698 7654 32 now", "Pay to [IBAN] now"),
     ("IBAN BE68 5390 0754 7034 BIC KREDBEBB", "IBAN [IBAN] BIC KREDBEBB"),
@@ -50,6 +53,11 @@ def test_found(text, masked):
         "Turnover was EUR 1 234 567 890 123 in 2008, up 12.5 %, or +12 345 678.90",
         "Up by +33 146 482 800 %",
         "净利润13812345678元，同比增长20230101%",
+        "总资产4300000000000元，净资产6200000000000，$2400000000000, 4111111111111111 yen, EUR 4111111111111111",
+        "公司发行份额13500000000份，较上年13812345678份；成交13812345678手的基金，客户13812345678户。",
+        "成交额13812345678，市值15000000000日元，人民币13812345678，约合13812345678欧元，JPY 13812345678",
+        "日产原油13812345678桶、钢材13812345678吨，快递13812345678件，13812345678 yen, 13812345678 USD",
+        "支付宝总额：13812345678，4111111111111111港元，+33 146 482 800 欧元，+49 301 234 567 EUR",
         "募集资金¥13812345678，股票代码600519，日期20230101",
         "ISIN US0378331005, FI0009000681, ticker 0700.HK, CUSIP 037833100",
         "Order 4111 1111 1111 1112, invoice 1234567812345678",
@@ -95,3 +103,15 @@ def test_ordinary_finance_sentences_stay_as_they_are(shared_data):
     false = [(text, kind) for text, kind in found if not re.search(r"Telephone : [\d -]+$|\+[\d -]+$|@\S+$", text)]
     assert false == []
     assert len(found) <= 12, found
+
+
+@pytest.mark.real
+def test_amounts_of_chinese_finance_texts_stay_also_when_they_are_written_out(shared_data):
+    files = sorted((shared_data / "disc_finllm_sft_sample").glob("*.json"))
+    rows = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
+    texts = [value for row in rows for value in row.values() if isinstance(value, str)]
+    units = {"万": 10**4, "亿": 10**8, "万亿": 10**12}
+    amount = re.compile(r"(\d+(?:\.\d+)?)(万亿|亿|万)")
+    written_out = [amount.sub(lambda found: f"{float(found[1]) * units[found[2]]:.0f}", text) for text in texts]
+    assert sum(one != other for one, other in zip(texts, written_out, strict=True)) > 100
+    assert [text[: each.end] for text in [*texts, *written_out] for each in find_personal(text, KINDS)] == []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from luthier.data.checksums import is_bank_card, is_chinese_id, is_iban, is_ipv4, is_us_ssn
+from luthier.data.checksums import is_bank_card, is_chinese_id, is_iban, is_ipv4, is_round, is_us_ssn
 
 Kind = Literal["email", "iban", "chinese_id", "bank_card", "us_ssn", "phone", "medical_record", "ip_address", "name"]
 
@@ -25,8 +25,15 @@ KINDS: dict[Kind, str] = {
 }
 """What is found, in order of precedence, and the word of its placeholder."""
 
-_MONEY_BEFORE = r"(?<![$€£¥￥])(?<![$€£¥￥] )(?<!USD )(?<!EUR )(?<!RMB )(?<!CNY )"
-_MONEY_BEHIND = r"(?!\s?(?:元|万|亿|股|美元|港元|人民币|%|％|shares|dollars|euros|yuan|people|million|billion))"
+_MONEY = "$ € £ ¥ ￥ ₹ ₩ Rs Rs. USD EUR GBP JPY CNY RMB HKD INR KRW 人民币 美元 港元 港币 日元 欧元 英镑 额 额: 额："
+_MONEY_BEFORE = "".join(f"(?<!{sign})(?<!{sign} )" for sign in map(re.escape, _MONEY.split()))
+_AMOUNT_BEHIND = (
+    r"(?!\s?(?:[%％‰万亿股份吨件笔桶倍]|(?:[美港日韩欧澳加英新]|新?台|人民)?[元圆币镑]|美金|卢[布比]|[法瑞]郎|泰铢|人次"
+    r"|千瓦|千克|公斤|公里|平方|立方|[手户个人次台张只条片米度克家](?!(?!的)[\u4e00-\u9fff])"
+    r"|(?i:shares|units|tons|tonnes|barrels|people|million|billion|trillion|mn|bn|dollars|euros|pounds|yuan|yen|rupees"
+    r"|USD|EUR|GBP|JPY|CNY|RMB|HKD|INR|KRW)\b))"
+)
+"""What can be a measure or begin another word, such as 手 of 手机, is a measure only before 的 or no Chinese."""
 _LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff]"
 """A letter or digit, apart from Chinese and Japanese, which write words without spaces between them."""
 _CHINESE_NAME = r"[\u4e00-\u9fff]{1,3}?(?:·[\u4e00-\u9fff]{1,8})?[\u4e00-\u9fff]"
@@ -121,8 +128,9 @@ _PATTERNS = (
     _Pattern(
         "bank_card",
         re.compile(
-            r"(?<![\w.,-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})"
-            r"(?![\w-]|[.,]\d)",
+            rf"(?<![\w.,-])(?=\d{{4}}){_MONEY_BEFORE}"
+            r"(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})"
+            rf"(?![\w-]|[.,]\d){_AMOUNT_BEHIND}",
             re.A,
         ),
         is_bank_card,
@@ -130,14 +138,18 @@ _PATTERNS = (
     _Pattern("us_ssn", re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-]|\.\d)", re.A), is_us_ssn, drop=r"\s"),
     _Pattern(
         "phone",
-        re.compile(rf"(?<![\w+])\+[1-9](?:[{_BETWEEN}]{{0,4}}\d){{6,40}}+(?!\s?%)", re.A),
+        re.compile(rf"(?<![\w+])\+[1-9](?:[{_BETWEEN}]{{0,4}}\d){{6,40}}+{_AMOUNT_BEHIND}", re.A),
         _international,
         drop=r"\D",
         shorter=True,
     ),
     _Pattern(
         "phone",
-        re.compile(rf"(?<![\w.,-]){_MONEY_BEFORE}1[3-9]\d([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_MONEY_BEHIND}", re.A),
+        re.compile(
+            rf"(?<![\w.,-])(?=1[3-9]){_MONEY_BEFORE}\d{{3}}([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_AMOUNT_BEHIND}",
+            re.A,
+        ),
+        lambda value: not is_round(value),
         drop=r"\D",
     ),
     _Pattern("phone", re.compile(r"(?<![\w.,-])0\d{2,3}-[2-9]\d{6,7}(?![\w-]|[.,]\d)", re.A), drop=r"\D"),
