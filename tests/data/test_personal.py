@@ -81,6 +81,22 @@ def test_known_names_are_found_as_whole_words():
     assert find_personal("Ann Lee", ["email"], ["Ann Lee"]) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "masked"),
+    [
+        ("Jane Doe", "JANE DOE, jane doe and Jane\nDoe", "[NAME], [NAME] and [NAME]"),
+        ("Will", "Will and WILL will", "[NAME] and [NAME] will"),
+        ("Jörg", "Jörg Jörgensen, JÖRG", "[NAME] Jörgensen, [NAME]"),
+        ("Ann Lee", "患者Ann Lee说", "患者[NAME]说"),
+        ("김철수", "김철수는 환자", "[NAME]는 환자"),
+        ("สมชาย", "คุณสมชายครับ", "คุณ[NAME]ครับ"),
+        ("J. Doe Jr.", "J. Doe Jr.'s", "[NAME]'s"),
+    ],
+)
+def test_names_in_other_scripts_and_cases(name, text, masked):
+    assert hidden(text, [name]) == masked
+
+
 def test_only_what_is_asked_for():
     text = "jane@example.com 123-45-6789"
     assert [each.kind for each in find_personal(text, KINDS)] == ["email", "us_ssn"]

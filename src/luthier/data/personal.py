@@ -34,8 +34,12 @@ _AMOUNT_BEHIND = (
     r"|USD|EUR|GBP|JPY|CNY|RMB|HKD|INR|KRW)\b))"
 )
 """What can be a measure or begin another word, such as 手 of 手机, is a measure only before 的 or no Chinese."""
-_LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff]"
-"""A letter or digit, apart from Chinese and Japanese, which write words without spaces between them."""
+_UNPARTED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Scripts in which other words follow a name without a space: Thai, Lao, Burmese, Khmer, Chinese, Japanese, Korean."""
+_LETTER = rf"[^\W{_UNPARTED}]"
+"""A letter or digit of all other scripts."""
 _CHINESE_NAME = r"[\u4e00-\u9fff]{1,3}?(?:·[\u4e00-\u9fff]{1,8})?[\u4e00-\u9fff]"
 _BEHIND_NAME = r"(?=\s|$|[,，。;；、|)）]|性别|年龄|先生|女士|电话|手机|身份证|病历)"
 
@@ -226,8 +230,11 @@ def _candidates(text: str, kinds: Collection[Kind]) -> Iterator[Found]:
 
 
 def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
-    """Where known names stand: whole words, apart from Chinese, which has no spaces."""
+    """Where known names stand: whole words in whatever case, but not one in small letters, such as will for Will."""
     for name in sorted(names, key=len, reverse=True):
-        edge = (r"(?<!\w)", r"(?!\w)") if name.isascii() else ("", "")
-        for match in re.finditer(f"{edge[0]}{re.escape(name)}{edge[1]}", text):
-            yield Found("name", match.start(), match.end(), name.casefold())
+        words = name.split()
+        before = rf"(?<!{_LETTER})" if re.match(_LETTER, words[0]) else ""
+        behind = rf"(?!{_LETTER})" if re.match(_LETTER, words[-1][-1]) else ""
+        for match in re.finditer(before + r"\s+".join(map(re.escape, words)) + behind, text, re.I):
+            if len(words) > 1 or match[0] == name or not match[0].islower():
+                yield Found("name", match.start(), match.end(), " ".join(words).casefold())

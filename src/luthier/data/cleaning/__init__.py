@@ -63,12 +63,14 @@ class CleaningStep:
         training_only: whether the user's own validation and test rows are no business of the step.
         private: whether what stood in a row before its repair must not be shown.
         warns: whether rows are only noted that would otherwise be dropped; a step sets it from its options.
+        before: the steps that a row goes through before this one, in order.
     """
 
     Options: ClassVar[type[Options]]
     training_only: ClassVar[bool] = False
     private: ClassVar[bool] = False
     warns: bool = False
+    before: Sequence[CleaningStep] = ()
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -143,6 +145,12 @@ class TextRepair(CleaningStep, ABC):
                 if any(old.strip() and not new.strip() for old, new in zip(texts(before), texts(example), strict=True)):
                     raise DroppedRow(f"{self.options.name}: nothing is left of a text ({what})")
         return example, "; ".join(done) or None
+
+    def changed(self, text: str) -> str:
+        """What becomes of a text, be it nothing."""
+        for _, change in self._changes:
+            text = change(text)
+        return text
 
     @cached_property
     def _changes(self) -> Sequence[tuple[str, Change]]:
