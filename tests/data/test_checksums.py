@@ -26,6 +26,18 @@ def test_no_cards(number):
     assert not is_bank_card(number)
 
 
+@pytest.mark.parametrize("number", ["4300000000000", "6200000000000", "2019201920192019", "2018201720162015"])
+def test_amounts_and_years_are_no_cards(number):
+    assert not is_bank_card(number)
+
+
+def test_every_country_has_its_length():
+    """Of all check digits one or two are right, where the length is."""
+    assert any(is_iban(f"AT{check:02}{16 * '0'}") for check in range(100))
+    assert not any(is_iban(f"DE{check:02}{16 * '0'}") for check in range(100))
+    assert not any(is_iban(f"US{check:02}{16 * '0'}") for check in range(100))
+
+
 def test_dates_of_birth_exist():
     assert not is_chinese_id("11010519490230002X")
     assert not is_chinese_id("110105194912310020")

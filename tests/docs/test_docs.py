@@ -110,6 +110,13 @@ def test_every_configuration_is_valid(text):
     RunConfig.model_validate(SMALLEST | shown | data)
 
 
+def test_the_cleaning_that_is_called_the_default_is_the_default():
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    _, shown = FENCE.findall(page.partition("The default is one:")[2])[0]
+    default = [step.model_dump() for step in RunConfig.model_validate(SMALLEST).data.clean]
+    assert YAML(typ="safe").load(shown)["data"]["clean"] == default
+
+
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_every_command_line_parses(arguments):
     words = 2 if " ".join(arguments[:2]) in frame.COMMANDS else 1

@@ -37,8 +37,11 @@ class Shown:
 
 
 def load_steps(config: DataConfig) -> list[CleaningStep]:
-    """The cleaning steps, in order."""
-    return [registry.load("cleaning", options.name)(options) for options in config.clean]
+    """The cleaning steps, in order; each knows those before it."""
+    steps: list[CleaningStep] = [registry.load("cleaning", options.name)(options) for options in config.clean]
+    for place, step in enumerate(steps):
+        step.before = steps[:place]
+    return steps
 
 
 class StepAtWork:

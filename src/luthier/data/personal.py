@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from luthier.data.checksums import is_bank_card, is_chinese_id, is_iban, is_ipv4, is_us_ssn
+from luthier.data.checksums import is_bank_card, is_chinese_id, is_iban, is_ipv4, is_round, is_us_ssn
 
 Kind = Literal["email", "iban", "chinese_id", "bank_card", "us_ssn", "phone", "medical_record", "ip_address", "name"]
 
@@ -25,8 +25,21 @@ KINDS: dict[Kind, str] = {
 }
 """What is found, in order of precedence, and the word of its placeholder."""
 
-_MONEY_BEFORE = r"(?<![$€£¥￥])(?<![$€£¥￥] )(?<!USD )(?<!EUR )(?<!RMB )(?<!CNY )"
-_MONEY_BEHIND = r"(?!\s?(?:元|万|亿|股|美元|港元|人民币|%|％|shares|dollars|euros|yuan|people|million|billion))"
+_MONEY = "$ € £ ¥ ￥ ₹ ₩ Rs Rs. USD EUR GBP JPY CNY RMB HKD INR KRW 人民币 美元 港元 港币 日元 欧元 英镑 额 额: 额："
+_MONEY_BEFORE = "".join(f"(?<!{sign})(?<!{sign} )" for sign in map(re.escape, _MONEY.split()))
+_AMOUNT_BEHIND = (
+    r"(?!\s?(?:[%％‰万亿股份吨件笔桶倍]|(?:[美港日韩欧澳加英新]|新?台|人民)?[元圆币镑]|美金|卢[布比]|[法瑞]郎|泰铢|人次"
+    r"|千瓦|千克|公斤|公里|平方|立方|[手户个人次台张只条片米度克家](?!(?!的)[\u4e00-\u9fff])"
+    r"|(?i:shares|units|tons|tonnes|barrels|people|million|billion|trillion|mn|bn|dollars|euros|pounds|yuan|yen|rupees"
+    r"|USD|EUR|GBP|JPY|CNY|RMB|HKD|INR|KRW)\b))"
+)
+"""What can be a measure or begin another word, such as 手 of 手机, is a measure only before 的 or no Chinese."""
+_UNPARTED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Scripts in which other words follow a name without a space: Thai, Lao, Burmese, Khmer, Chinese, Japanese, Korean."""
+_LETTER = rf"[^\W{_UNPARTED}]"
+"""A letter or digit of all other scripts."""
 _CHINESE_NAME = r"[\u4e00-\u9fff]{1,3}?(?:·[\u4e00-\u9fff]{1,8})?[\u4e00-\u9fff]"
 _BEHIND_NAME = r"(?=\s|$|[,，。;；、|)）]|性别|年龄|先生|女士|电话|手机|身份证|病历)"
 
@@ -50,12 +63,35 @@ class Found:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """What one kind looks like: the group `value`, or the whole match, when `check` agrees without what is dropped."""
+    """What one kind looks like: the group `value`, or the whole match, when `check` agrees without what is dropped.
+
+    With `shorter`, what does not pass is tried again without its last piece, which may belong to what follows.
+    """
 
     kind: Kind
     regex: re.Pattern[str]
     check: Callable[[str], bool] = lambda value: True
     drop: str = r"[\s-]"
+    shorter: bool = False
+
+    def found(self, text: str) -> Iterator[Found]:
+        """Where a text has it."""
+        place = 0
+        while match := self.regex.search(text, place):
+            agreed = self._agreed(match)
+            if agreed is not None:
+                yield agreed
+            place = match.end() if agreed is None else agreed.end
+
+    def _agreed(self, match: re.Match[str]) -> Found | None:
+        group: str | int = "value" if "value" in self.regex.groupindex else 0
+        start, piece = match.start(group), match[group]
+        while piece:
+            value = re.sub(self.drop, "", piece).casefold()
+            if self.check(value):
+                return Found(self.kind, start, start + len(piece), value)
+            piece = _LAST_PIECE.sub("", piece) if self.shorter else ""
+        return None
 
 
 def _international(value: str) -> bool:
@@ -73,7 +109,9 @@ def _plausible(value: str) -> bool:
     return 7 <= len(value) <= 15 and len(set(value)) > 1
 
 
-_NUMBER = r"\+?\(?\d[\d\s().-]{5,18}\d(?!\d)"
+_LAST_PIECE = re.compile(r"(?:[^A-Za-z0-9]+|^)[A-Za-z0-9]*$")
+_BETWEEN = r" \t\xa0().-"
+_NUMBER = rf"\+?\(?\d[\d{_BETWEEN}]{{5,18}}\d(?!\d)"
 _PATTERNS = (
     _Pattern(
         "email",
@@ -84,6 +122,7 @@ _PATTERNS = (
         "iban",
         re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
         is_iban,
+        shorter=True,
     ),
     _Pattern(
         "chinese_id",
@@ -93,29 +132,40 @@ _PATTERNS = (
     _Pattern(
         "bank_card",
         re.compile(
-            r"(?<![\w.,-])(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})"
-            r"(?![\w-]|[.,]\d)",
+            rf"(?<![\w.,-])(?=\d{{4}}){_MONEY_BEFORE}"
+            r"(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}|\d{4}([ -])\d{6}\2\d{5})"
+            rf"(?![\w-]|[.,]\d){_AMOUNT_BEHIND}",
             re.A,
         ),
         is_bank_card,
     ),
     _Pattern("us_ssn", re.compile(r"(?<![\w.-])\d{3}-\d{2}-\d{4}(?![\w-]|\.\d)", re.A), is_us_ssn, drop=r"\s"),
-    _Pattern("phone", re.compile(r"(?<![\w+])\+[1-9][\d\s().-]{6,18}\d(?!\d|\s?%)", re.A), _international, drop=r"\D"),
     _Pattern(
         "phone",
-        re.compile(rf"(?<![\w.,-]){_MONEY_BEFORE}1[3-9]\d([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_MONEY_BEHIND}", re.A),
+        re.compile(rf"(?<![\w+])\+[1-9](?:[{_BETWEEN}]{{0,4}}\d){{6,40}}+{_AMOUNT_BEHIND}", re.A),
+        _international,
+        drop=r"\D",
+        shorter=True,
+    ),
+    _Pattern(
+        "phone",
+        re.compile(
+            rf"(?<![\w.,-])(?=1[3-9]){_MONEY_BEFORE}\d{{3}}([ -]?)\d{{4}}\1\d{{4}}(?![\w-]|[.,]\d){_AMOUNT_BEHIND}",
+            re.A,
+        ),
+        lambda value: not is_round(value),
         drop=r"\D",
     ),
     _Pattern("phone", re.compile(r"(?<![\w.,-])0\d{2,3}-[2-9]\d{6,7}(?![\w-]|[.,]\d)", re.A), drop=r"\D"),
     _Pattern(
         "phone",
-        re.compile(r"(?<![\w.,-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}(?![\w-]|[.,]\d)", re.A),
+        re.compile(r"(?<![\w.,-])(?:1[ -])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}-)[2-9]\d{2}-\d{4}(?![\w-]|[.,]\d)", re.A),
         drop=r"\D",
     ),
     _Pattern(
         "phone",
         re.compile(
-            r"(?:\b(?:tele)?phone|\btel|\bfax|\bmobile|\bcell|电话|手机|传真|手机号|联系方式)"
+            rf"(?:(?<!{_LETTER})(?:(?:tele)?phone|tel|fax|mobile|cell)|电话|手机|传真|手机号|联系方式)"
             rf"(?:\s?(?:no|number|号码|号))?\s*[.:：]+\s*(?P<value>{_NUMBER})",
             re.I,
         ),
@@ -125,8 +175,8 @@ _PATTERNS = (
     _Pattern(
         "medical_record",
         re.compile(
-            r"(?:\bMRN|\bmedical record(?: number| no)?|\bpatient id|病历号|病案号|住院号|门诊号|就诊号)"
-            r"\s*(?:is|为|是)?[.:：#]*\s*(?P<value>[A-Z]{0,3}-?\d{4,15})(?!\w)",
+            rf"(?:(?<!{_LETTER})(?:MRN|medical record(?: number| no)?|patient id)|病历号|病案号|住院号|门诊号|就诊号)"
+            rf"\s*(?:is|为|是)?[.:：#]*\s*(?P<value>[A-Z]{{0,3}}-?\d{{4,15}})(?!{_LETTER})",
             re.I,
         ),
     ),
@@ -175,18 +225,16 @@ def replaced(text: str, found: Sequence[Found], placeholder: Callable[[Found], s
 
 def _candidates(text: str, kinds: Collection[Kind]) -> Iterator[Found]:
     for pattern in _PATTERNS:
-        if pattern.kind not in kinds:
-            continue
-        for match in pattern.regex.finditer(text):
-            group: str | int = "value" if "value" in pattern.regex.groupindex else 0
-            value = re.sub(pattern.drop, "", match[group]).casefold()
-            if pattern.check(value):
-                yield Found(pattern.kind, match.start(group), match.end(group), value)
+        if pattern.kind in kinds:
+            yield from pattern.found(text)
 
 
 def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
-    """Where known names stand: whole words, apart from Chinese, which has no spaces."""
+    """Where known names stand: whole words in whatever case, but not one in small letters, such as will for Will."""
     for name in sorted(names, key=len, reverse=True):
-        edge = (r"(?<!\w)", r"(?!\w)") if name.isascii() else ("", "")
-        for match in re.finditer(f"{edge[0]}{re.escape(name)}{edge[1]}", text):
-            yield Found("name", match.start(), match.end(), name.casefold())
+        words = name.split()
+        before = rf"(?<!{_LETTER})" if re.match(_LETTER, words[0]) else ""
+        behind = rf"(?!{_LETTER})" if re.match(_LETTER, words[-1][-1]) else ""
+        for match in re.finditer(before + r"\s+".join(map(re.escape, words)) + behind, text, re.I):
+            if len(words) > 1 or match[0] == name or not match[0].islower():
+                yield Found("name", match.start(), match.end(), " ".join(words).casefold())

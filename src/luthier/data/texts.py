@@ -1,12 +1,12 @@
 """The texts inside an example, whatever its kind. Only here is it known which fields are text; labels, tags, scores and
-descriptions of tools are not."""
+the names of functions and of their arguments are not."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from luthier.data.examples import (
     Conversation,
@@ -23,9 +23,19 @@ from luthier.data.examples import (
 
 Change = Callable[[str], str]
 
+_SAID_OF_TOOLS = frozenset(("description", "title", "default", "enum", "const", "examples"))
+"""Keywords of a JSON Schema that hold what is said of an argument, and what it can be."""
 
-def map_texts(example: Example, change: Change) -> Example:
-    """The same example with every text changed. A tagged word stays where a change would empty or part it."""
+
+def map_texts(example: Example, change: Change, *, calls: bool = True) -> Example:
+    """The same example with every text changed. A tagged word stays where a change would empty or part it.
+
+    Args:
+        example: the example.
+        change: what becomes of a text.
+        calls: whether the arguments of called functions are texts too, and with them what tools say of themselves and
+            of the values they take. Names and numbers stay.
+    """
     match example:
         case Labelled() | MultiLabelled() | Scored() | Document():
             return replace(example, text=change(example.text))
@@ -34,15 +44,23 @@ def map_texts(example: Example, change: Change) -> Example:
         case Pair():
             return Pair(change(example.source), change(example.target))
         case Preference():
-            return Preference(_turns(example.messages, change), change(example.chosen), change(example.rejected))
+            turns = _turns(example.messages, change, calls)
+            return Preference(turns, change(example.chosen), change(example.rejected))
         case Conversation():
-            return replace(example, messages=_turns(example.messages, change))
+            turns = _turns(example.messages, change, calls)
+            return Conversation(turns, tuple(_tool(tool, change) for tool in example.tools) if calls else example.tools)
         case _:
             assert_never(example)
 
 
-def texts(example: Example) -> tuple[str, ...]:
-    """Every text of an example, in the order in which `map_texts` changes them."""
+def texts(example: Example, *, calls: bool = True) -> tuple[str, ...]:
+    """Every text of an example, in the order in which `map_texts` changes them.
+
+    Args:
+        example: the example.
+        calls: whether the arguments of called functions are texts too. What tools say of themselves never is: it stands
+            in every row that offers them.
+    """
     match example:
         case Labelled() | MultiLabelled() | Scored() | Document():
             return (example.text,)
@@ -51,9 +69,9 @@ def texts(example: Example) -> tuple[str, ...]:
         case Pair():
             return (example.source, example.target)
         case Preference():
-            return (*(message.content for message in example.messages), example.chosen, example.rejected)
+            return (*_said(example.messages, calls), example.chosen, example.rejected)
         case Conversation():
-            return tuple(message.content for message in example.messages)
+            return tuple(_said(example.messages, calls))
         case _:
             assert_never(example)
 
@@ -111,8 +129,59 @@ def asked(example: Example) -> str:
             return ""
 
 
-def _turns(messages: tuple[Message, ...], change: Change) -> tuple[Message, ...]:
-    return tuple(replace(message, content=change(message.content)) for message in messages)
+def _turns(messages: tuple[Message, ...], change: Change, calls: bool) -> tuple[Message, ...]:
+    return tuple(
+        replace(
+            message,
+            content=change(message.content),
+            calls=tuple(_called(call, change) for call in message.calls) if calls else message.calls,
+        )
+        for message in messages
+    )
+
+
+def _called(call: Mapping[str, Any], change: Change) -> Mapping[str, Any]:
+    return {**call, "arguments": _changed(call["arguments"], change)}
+
+
+def _changed(value: Any, change: Change) -> Any:
+    """JSON with every string in it changed, apart from keys."""
+    if isinstance(value, Mapping):
+        return {key: _changed(inner, change) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_changed(inner, change) for inner in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _tool(schema: Any, change: Change) -> Any:
+    """A function's JSON Schema, or a part of it, with descriptions and possible values changed."""
+    if isinstance(schema, list):
+        return [_tool(inner, change) for inner in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: _changed(inner, change)
+        if key in _SAID_OF_TOOLS and not isinstance(inner, Mapping)  # below `properties`, an argument of that name
+        else _tool(inner, change)
+        for key, inner in schema.items()
+    }
+
+
+def _said(messages: tuple[Message, ...], calls: bool) -> Iterator[str]:
+    """The turns' texts, each followed by those of its calls."""
+    for message in messages:
+        yield message.content
+        for call in message.calls if calls else ():
+            yield from _strings(call["arguments"])
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in JSON, apart from keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(inner)
 
 
 def _word(word: str, change: Change) -> str:

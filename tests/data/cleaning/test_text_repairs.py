@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from luthier.data.cleaning import DroppedRow
-from luthier.data.examples import Row, TaggedWords
+from luthier.data.examples import Conversation, Message, Row, TaggedWords
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,28 @@ def test_html_is_taken_out(repaired, before, after):
 )
 def test_what_only_looks_like_html_stays(repaired, text):
     assert repaired("strip_html", text) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("unicode", "NestlÃ©", "Nestlé"),
+        ("width", "ＡＢＣ", "ABC"),
+        ("strip_html", "<p>Hello</p>", "<p>Hello</p>"),
+        ("whitespace", "if x:\n    go()", "if x:\n    go()"),
+    ],
+)
+def test_arguments_of_calls_keep_their_spaces_and_markup(step, name, before, after):
+    def chat(text):
+        return Conversation((Message("assistant", "Done", ({"name": "run", "arguments": {"what": text}},)),))
+
+    assert step(name).repair(chat(before), Row({}, "f", 1))[0] == chat(after)
+
+
+def test_a_rule_drops_a_row_for_what_a_call_says(step):
+    chat = Conversation((Message("assistant", "", ({"name": "post", "arguments": {"text": "Subscribe now"}},)),))
+    with pytest.raises(DroppedRow, match="rules: advertising"):
+        step("rules", rules=RULES).repair(chat, Row({}, "f", 1))
 
 
 def test_nothing_left_is_no_row(step):

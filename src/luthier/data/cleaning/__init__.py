@@ -63,12 +63,14 @@ class CleaningStep:
         training_only: whether the user's own validation and test rows are no business of the step.
         private: whether what stood in a row before its repair must not be shown.
         warns: whether rows are only noted that would otherwise be dropped; a step sets it from its options.
+        before: the steps that a row goes through before this one, in order.
     """
 
     Options: ClassVar[type[Options]]
     training_only: ClassVar[bool] = False
     private: ClassVar[bool] = False
     warns: bool = False
+    before: Sequence[CleaningStep] = ()
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -116,7 +118,14 @@ class CleaningStep:
 
 
 class TextRepair(CleaningStep, ABC):
-    """A step that changes texts one by one."""
+    """A step that changes texts one by one.
+
+    Attributes:
+        calls: whether arguments of called functions are changed too. Where spaces or markup go they are not: they may
+            be code, or a page.
+    """
+
+    calls: ClassVar[bool] = True
 
     @abstractmethod
     def changes(self) -> Sequence[tuple[str, Change]]:
@@ -130,12 +139,18 @@ class TextRepair(CleaningStep, ABC):
         """
         done: list[str] = []
         for what, change in self._changes:
-            before, example = example, map_texts(example, change)
+            before, example = example, map_texts(example, change, calls=self.calls)
             if example != before:
                 done.append(what)
                 if any(old.strip() and not new.strip() for old, new in zip(texts(before), texts(example), strict=True)):
                     raise DroppedRow(f"{self.options.name}: nothing is left of a text ({what})")
         return example, "; ".join(done) or None
+
+    def changed(self, text: str) -> str:
+        """What becomes of a text, be it nothing."""
+        for _, change in self._changes:
+            text = change(text)
+        return text
 
     @cached_property
     def _changes(self) -> Sequence[tuple[str, Change]]:

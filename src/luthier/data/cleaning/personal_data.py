@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
 from pydantic import Field
 
-from luthier.data.cleaning import CleaningStep
+from luthier.data.cleaning import CleaningStep, TextRepair
 from luthier.data.examples import Example, Row
 from luthier.data.personal import KINDS, Found, Kind, find_personal, replaced
 from luthier.data.texts import map_texts
@@ -46,8 +46,9 @@ class PersonalDataOptions(Options):
     )
     name_columns: list[str] = Field(
         default_factory=list,
-        description="Columns of the file that hold a person's name, which is masked wherever the row's texts have it. "
-        "Names behind `Name:` and 姓名： are found without.",
+        description="Columns of the file that hold a person's name, which is masked wherever the row's texts have it, "
+        "in whatever case; a single word in small letters is not, for Will is not will. Names behind `Name:` and "
+        "姓名： are found without.",
     )
 
 
@@ -77,9 +78,17 @@ class PersonalData(CleaningStep):
         return repaired, "; ".join(f"personal data masked: {_WORDS[kind]}" for kind in kinds) or None
 
     def secrets(self, row: Row) -> Sequence[str]:
-        """The names in the row's columns."""
+        """The names in the row's columns, as they stand there and as the steps before leave them."""
         values = (row.values.get(column) for column in self.options.name_columns)
-        return [value.strip() for value in values if isinstance(value, str) and len(value.strip()) > 1]
+        names = (name for value in values if isinstance(value, str) for name in self._spellings(value))
+        return [name for name in dict.fromkeys(names) if len(name) > 1]
+
+    def _spellings(self, name: str) -> Iterator[str]:
+        yield name.strip()
+        for step in self.before:
+            if isinstance(step, TextRepair):
+                name = step.changed(name)
+                yield name.strip()
 
     def counts(self) -> Mapping[str, int]:
         """How often each kind was masked, and how many different ones there were."""

@@ -38,7 +38,7 @@ class RepeatedLines(CleaningStep):
             DroppedRow: too much is repeated.
         """
         bounds = self.options
-        for text in texts(example):
+        for text in texts(example, calls=False):
             if "\n" not in text:
                 continue
             _check("lines", text.split("\n"), bounds.lines, bounds.line_characters)

@@ -46,7 +46,7 @@ class RepeatedNgrams(CleaningStep):
         Raises:
             DroppedRow: too much is repeated.
         """
-        for text in texts(example):
+        for text in texts(example, calls=False):
             words = plain_words(text) if len(text) >= self.options.min_words else []
             if len(words) < self.options.min_words:
                 continue

@@ -38,6 +38,7 @@ class StripHtml(TextRepair):
     """Only tags that HTML knows are taken for markup, so `<5 %`, `a<b` and `<ticker>` are not."""
 
     Options = StripHtmlOptions
+    calls = False
 
     def changes(self) -> Sequence[tuple[str, Change]]:
         """See `TextRepair.changes`."""

@@ -30,6 +30,7 @@ class Whitespace(TextRepair):
     """Not for texts in which indentation means something, such as code."""
 
     Options = WhitespaceOptions
+    calls = False
 
     def changes(self) -> Sequence[tuple[str, Change]]:
         """See `TextRepair.changes`."""
