@@ -34,7 +34,7 @@ from luthier.runs.files import content_hash, read_json, write_json
 
 __all__ = ["DATA_VERSION", "Encoder", "Prepared", "Report", "prepare"]
 
-DATA_VERSION = 4
+DATA_VERSION = 5
 """Part of the cache's key: raised when preparation gives another result for the same input."""
 
 EXAMPLES = "examples.arrow"

@@ -15,7 +15,7 @@ NEW_YORK = Clock(ZoneInfo("America/New_York"), time(16))
 NOW = datetime(2016, 1, 1, tzinfo=UTC).timestamp()
 
 
-def prices(rows: Iterable[tuple[str, str, object]], clock: Clock = NEW_YORK) -> Prices:
+def prices(rows: Iterable[tuple[str, object, object]], clock: Clock = NEW_YORK) -> Prices:
     made = [
         Row({"symbol": symbol, "date": day, "close": close}, "prices.csv", line)
         for line, (symbol, day, close) in enumerate(rows, start=2)
@@ -85,9 +85,19 @@ def test_what_cannot_be_a_price_is_refused_by_name() -> None:
     assert len(found.series["A"].times) == 1
 
 
-def test_milliseconds_are_told_from_seconds() -> None:
-    row = Row({"at": moment("2015-10-01T00:00Z") * 1000}, "news.jsonl", 1)
-    assert Clock().read(row, "at") == moment("2015-10-01T00:00Z")
+@pytest.mark.parametrize("count", [1, 1000, 10**6, 10**9])
+def test_milliseconds_are_told_from_seconds(count: int) -> None:
+    row = Row({"at": int(moment("2015-10-01T14:00Z")) * count}, "news.jsonl", 1)
+    assert Clock().read(row, "at") == moment("2015-10-01T14:00Z")
+
+
+def test_numbers_as_days() -> None:
+    series = prices([("A", 20151001, 1), ("A", "20151002", 1)]).series["A"]
+    assert series.times.tolist() == [moment("2015-10-01T20:00Z"), moment("2015-10-02T20:00Z")]
+    assert prices([("A", 2015, 1), ("A", 20151399, 1)]).refused == [
+        "prices.csv:2 column 'date' is the number 2015, which names no date",
+        "prices.csv:3 column 'date' is the number 20151399, expected ISO 8601 or a number",
+    ]
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, unique=True), st.integers(-5, 55))

@@ -23,9 +23,6 @@ from numpy.typing import NDArray
 from luthier.data.examples import BadRow, Row, UnreadableRow
 from luthier.data.times import in_seconds, read_time, written
 
-_MILLISECONDS = 1e11
-"""Numbers above are milliseconds since 1970: as seconds they would lie beyond the year 5000."""
-
 
 @dataclass(frozen=True)
 class Clock:
@@ -43,13 +40,13 @@ class Clock:
         """Seconds since 1970.
 
         Raises:
-            UnreadableRow: there is no time in that column.
+            UnreadableRow: there is no time in that column, or a number that names no date.
         """
         if row.values.get(column) in (None, ""):
             raise UnreadableRow(f"no time in column '{column}'")
         found = read_time(row.values[column], column)
         if isinstance(found, float):
-            return found / 1000 if found > _MILLISECONDS else found
+            raise UnreadableRow(f"column '{column}' is the number {found:g}, which names no date")
         return in_seconds(found, self.zone, self.day)
 
 
