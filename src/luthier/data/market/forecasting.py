@@ -76,7 +76,7 @@ def make_forecasts(
     table = read_prices(prices, plan.join, progress, now)
     introductions = _introductions(companies, plan.join.by) if companies else {}
     made = Forecasts(output)
-    made.count_prices(table)
+    made.count_prices(table, plan.join.price_clock)
     with made.files() as (rows, left_out), Shelf() as shelf:
         maker = _Maker(table, plan, introductions, made, rows, left_out)
         for row in read_rows(news):

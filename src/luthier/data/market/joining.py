@@ -54,7 +54,7 @@ def join(
     """
     table = read_prices(prices, plan, progress, now)
     made = Joined(output)
-    made.count_prices(table)
+    made.count_prices(table, plan.price_clock)
     with made.files() as (rows, left_out):
         for row in read_rows(news):
             made.news += 1
