@@ -30,6 +30,7 @@ from luthier.data.market.moves import price_of
 from luthier.data.market.plans import ForecastPlan
 from luthier.data.market.shelf import News, Shelf, beginning, week_of
 from luthier.data.reading.sources import read_rows
+from luthier.data.row_files import refuse_what_is_read
 from luthier.data.times import written
 from luthier.errors import DataError
 from luthier.progress import Report
@@ -71,11 +72,13 @@ def make_forecasts(
         now: prices from after this moment are refused; None = the present.
 
     Raises:
+        ConfigError: what is read would be written over.
         DataError: there is nothing to read, or no price can be used.
     """
+    made = Forecasts(output)
+    refuse_what_is_read([output, made.left_out_file], [news, prices, *([companies] if companies else [])])
     table = read_prices(prices, plan.join, progress, now)
     introductions = _introductions(companies, plan.join.by) if companies else {}
-    made = Forecasts(output)
     made.count_prices(table, plan.join.price_clock)
     with made.files() as (rows, left_out), Shelf() as shelf:
         maker = _Maker(table, plan, introductions, made, rows, left_out)
