@@ -94,6 +94,13 @@ def test_rows_without_a_time_are_quarantined(tmp_path: Path, value: Any) -> None
     assert "column 'when'" in row.reason
 
 
+def test_what_is_no_text_is_written_out_in_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "a", "label": "up", "when": "\ud83d"}) + "\n")
+    [row], _ = take(path, split={"by": "time:when"})
+    assert row.reason == "column 'when' is '\\ud83d', expected ISO 8601 or a number"
+
+
 def test_dates_of_parquet_and_groups(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

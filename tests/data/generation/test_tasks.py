@@ -38,6 +38,8 @@ def test_what_is_no_task_is_told_and_costs_no_other():
         ("an object without instruction or output", '{"question": "x"}'),
         ("a value that is no text", json.dumps(ROW | {"input": ["a"]})),
     ]
+    half = json.dumps(ROW | {"output": "Up \ud83d"})
+    assert found(half) == [("a value that is no text", half)]
     assert found("I would rather not.") == [("the reply has no JSON object", "I would rather not.")]
 
 

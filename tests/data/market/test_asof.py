@@ -106,15 +106,17 @@ def test_what_cannot_be_a_price_is_refused_by_name() -> None:
         Row({"symbol": "", "date": "2015-10-02", "close": 12}, "prices.csv", 5),
         Row({"symbol": "A", "date": "soon", "close": 12}, "prices.csv", 6),
         BadRow("prices.csv", 7, "three fields, not four"),
+        Row({"symbol": "A", "date": "2015-10-02", "name": "\ud83d"}, "prices.csv", 8),
     ]
     found = Prices.read(rows, "symbol", "date", NEW_YORK, NOW)
-    assert found.rows == 6
+    assert found.rows == 7
     assert sorted(found.refused) == [
         "prices.csv:3 a price from the future: 2099-10-01T20:00:00Z",
         "prices.csv:4 a second price of A at 2015-10-01T20:00:00Z",
         "prices.csv:5 no symbol in column 'symbol'",
         "prices.csv:6 column 'date' is 'soon', expected ISO 8601 or a number",
         "prices.csv:7 three fields, not four",
+        "prices.csv:8 column 'name' has bytes that are no text",
     ]
     assert len(found.series["A"].times) == 1
 

@@ -168,6 +168,8 @@ def test_a_company_is_introduced(forecast: Any) -> None:
     )
     with pytest.raises(DataError, match="no symbol in column 'symbol'"):
         forecast(companies=[{"name": "Amber Oyj"}])
+    with pytest.raises(DataError, match="column 'name' has bytes that are no text"):
+        forecast(companies=[{"symbol": "A", "name": "\ud83d"}])
 
 
 def test_stocks_are_kept_apart(forecast: Any) -> None:

@@ -111,6 +111,17 @@ def test_columns_that_are_there_already_are_not_written_over(joined: Any, tmp_pa
     assert not (tmp_path / "joined.jsonl").exists()
 
 
+def test_half_a_character_costs_its_row_only(joined: Any) -> None:
+    news = [NEWS[0] | {"text": "\ud83d"}, NEWS[0] | {"user": {"name": ["\ud83d"]}}, NEWS[0] | {"\ud83d": 1}, NEWS[1]]
+    _, rows, left_out = joined(news)
+    assert [row["text"] for row in rows] == ["after the close"]
+    assert [row["reason"] for row in left_out] == [
+        "column 'text' has bytes that are no text",
+        "column 'user' has bytes that are no text",
+        "the name of a column has bytes that are no text",
+    ]
+
+
 def test_columns_that_are_not_there(joined: Any) -> None:
     with pytest.raises(DataError, match="the prices have no column 'open'"):
         joined(take="close,open")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from luthier.data.examples import Conversation, Example, Labelled, Pair
+from luthier.data.examples import Conversation, Example, Labelled, Pair, is_text
 from luthier.endpoint import Messages
 
 KEYS = ("instruction", "input", "output")
@@ -119,6 +119,6 @@ def _candidate(value: object, text: str) -> Candidate:
     values = [fields.get(key) or "" for key in KEYS]
     if "instruction" not in fields or "output" not in fields:
         return Candidate(None, text, "an object without instruction or output")
-    if not all(isinstance(each, str | int | float) for each in values):
+    if not all(isinstance(each, str | int | float) and is_text(str(each)) for each in values):
         return Candidate(None, text, "a value that is no text")
     return Candidate(Task(*(str(each).strip() for each in values)))

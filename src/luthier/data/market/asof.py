@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.examples import BadRow, Row, UnreadableRow
+from luthier.data.formats import check_inside
 from luthier.data.times import in_seconds, read_time, written
 
 
@@ -146,7 +147,8 @@ class Prices:
                 prices.columns = [str(name) for name in row.values]
             place = f"{row.file}:{row.line}"
             try:
-                symbol, found = _symbol(row, by), clock.time_in(_readable(row), column)
+                price = whole(row)
+                symbol, found = _symbol(price, by), clock.time_in(price, column)
             except UnreadableRow as error:
                 prices.refused.append(f"{place} {error}")
                 continue
@@ -155,7 +157,7 @@ class Prices:
             of_symbol.moments.append(clock.seconds(found))
             of_symbol.days.append(math.nan if day is None else clock.seconds(day))
             of_symbol.places.append(place)
-            of_symbol.packed.append(_pack(row, (by, column)))
+            of_symbol.packed.append(_pack(price, (by, column)))
         for symbol, rows_of in gathered.items():
             prices._add(symbol, rows_of, now)
         return prices
@@ -196,19 +198,27 @@ class _Gathered:
     packed: list[bytes] = field(default_factory=list)
 
 
-def _readable(row: Row | BadRow) -> Row:
+def whole(row: Row | BadRow) -> Row:
+    """A row whose columns are written on as they stand.
+
+    Raises:
+        UnreadableRow: it could not be read, or a column has bytes that are no text.
+    """
     if isinstance(row, BadRow):
         raise UnreadableRow(row.reason)
+    for column, value in row.values.items():
+        check_inside(column, "the name of a column")
+        check_inside(value, f"column '{column}'")
     return row
 
 
-def _symbol(row: Row | BadRow, by: str) -> str:
-    value = _readable(row).values.get(by)
+def _symbol(row: Row, by: str) -> str:
+    value = row.values.get(by)
     if value in (None, ""):
         raise UnreadableRow(f"no symbol in column '{by}'")
     return str(value).strip()
 
 
-def _pack(row: Row | BadRow, left_out: Sequence[str]) -> bytes:
-    values = {name: value for name, value in _readable(row).values.items() if name not in left_out}
+def _pack(row: Row, left_out: Sequence[str]) -> bytes:
+    values = {name: value for name, value in row.values.items() if name not in left_out}
     return json.dumps(values, ensure_ascii=False, default=str).encode()

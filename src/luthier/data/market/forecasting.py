@@ -23,7 +23,7 @@ from luthier.config import SourceConfig
 from luthier.data.examples import BadRow, Row, UnreadableRow
 from luthier.data.formats import text_in
 from luthier.data.market.account import Account, LeftOut, Placed, json_line
-from luthier.data.market.asof import Prices, Series
+from luthier.data.market.asof import Prices, Series, whole
 from luthier.data.market.forecasts import INTRODUCTION, Forecast, answer_of, move_sentence
 from luthier.data.market.inputs import read_prices, readable, told_of
 from luthier.data.market.moves import price_of
@@ -98,11 +98,14 @@ def _introductions(companies: SourceConfig, by: str) -> dict[str, str]:
     """What prompts begin with, by symbol."""
     found = {}
     for row in read_rows(companies):
-        if isinstance(row, BadRow) or row.values.get(by) in (None, ""):
-            reason = row.reason if isinstance(row, BadRow) else f"no symbol in column '{by}'"
-            raise DataError(reason, where=f"{row.file}:{row.line}")
-        told = [f"{name}: {value}" for name, value in row.values.items() if value not in (None, "")]
-        found[str(row.values[by]).strip()] = "\n".join([INTRODUCTION, "", *told])
+        try:
+            values = whole(row).values
+        except UnreadableRow as error:
+            raise DataError(str(error), where=f"{row.file}:{row.line}") from None
+        if values.get(by) in (None, ""):
+            raise DataError(f"no symbol in column '{by}'", where=f"{row.file}:{row.line}")
+        told = [f"{name}: {value}" for name, value in values.items() if value not in (None, "")]
+        found[str(values[by]).strip()] = "\n".join([INTRODUCTION, "", *told])
     return found
 
 
@@ -131,8 +134,9 @@ class _Maker:
         """Puts a row of the news under its symbol and week."""
         self.made.news += 1
         try:
-            symbol, moment, _ = told_of(readable(row), self.table, self.plan.join)
-            text = _text_of(readable(row), self.plan.text)
+            news = readable(row)
+            symbol, moment, _ = told_of(news, self.table, self.plan.join)
+            text = _text_of(news, self.plan.text)
         except LeftOut as error:
             self._leave_out([row], error)
             return
