@@ -119,14 +119,14 @@ EXPERIMENTS = {
     "forecaster": Experiment(
         "How a stock moves in its next week, from the moves and tweets of its last three: recipe `finance_forecaster` "
         "on SmolLM2-135M, trained on StockNet from January 2014 on and tested on the two quarters from July 2015 on",
-        ("data", "forecast", *FILES, *FORECAST, "--output", "{folder}/forecasts.jsonl"),
+        ("data", "forecast", *FILES, *FORECAST, "--force", "--output", "{folder}/forecasts.jsonl"),
         str(RECIPES / "finance_forecaster.yaml"),
         FORECASTER,
     ),
     "direction": Experiment(
         "Whether a stock's next close is higher than the last one, from one tweet: MiniLM with a head, trained on the "
         "half year before each of three months",
-        ("data", "join", *FILES, *JOIN, "--output", "{folder}/joined.jsonl"),
+        ("data", "join", *FILES, *JOIN, "--force", "--output", "{folder}/joined.jsonl"),
         "{folder}/direction.yaml",
     ),
 }

@@ -19,6 +19,11 @@ def test_an_answer_with_its_tokens(stub):
     assert server.bodies == [{"model": "a-model", "messages": HELLO, "temperature": 0.5, "max_tokens": 9}]
 
 
+def test_half_a_character_is_replaced(stub):
+    server = stub(lambda body, number: "hello \ud83d")
+    assert endpoint(server).ask(HELLO).text == "hello ?"
+
+
 def test_the_key_comes_from_the_environment(stub, monkeypatch):
     server = stub(lambda body, number: "hello")
     endpoint(server).ask(HELLO)

@@ -157,6 +157,9 @@ class Endpoint:
 def _read(answer: Any, messages: Messages) -> Reply:
     choice = answer["choices"][0]
     text = choice["message"].get("content") or ""
+    if not isinstance(text, str):
+        raise TypeError("the message is no text")
+    text = text.encode("utf-8", "replace").decode()  # an escape can be half a character, which no file takes
     usage = answer.get("usage") or {}
     read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
     return Reply(

@@ -70,6 +70,26 @@ def test_prepare_does_not_write_over_other_things(config, tmp_path, capsys):
     assert [file.name for file in folder.iterdir()] == ["precious.txt"]
 
 
+def test_prepare_keeps_what_was_put_beside_an_earlier_preparation(config, tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert prepared(config, folder) == 0
+    (folder / "notes.txt").write_text("mine")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert prepared(config, folder) == 2
+    assert "no preparation: notes.txt" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("out", [".", "..", "file"])
+def test_prepare_needs_a_folder_of_its_own(config, tmp_path, monkeypatch, capsys, out):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "file").write_text("mine")
+    monkeypatch.chdir(tmp_path / "empty")
+    assert prepared(config, out) == 2
+    assert "expected: an empty or a new folder" in capsys.readouterr().err
+    assert (tmp_path / "empty" / "file").read_text() == "mine"
+
+
 def test_diff_of_folders_configurations_and_runs(config, tmp_path, trained_llama, capsys):
     folder = tmp_path / "prepared"
     assert prepared(config, folder) == 0

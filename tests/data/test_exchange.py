@@ -55,6 +55,17 @@ def test_every_row_is_written_refused_or_unreadable(tmp_path: Path) -> None:
     ]
 
 
+def test_half_a_character_costs_its_row_only(tmp_path: Path) -> None:
+    def row(said: str) -> dict[str, Any]:
+        call = {"from": "function_call", "value": json.dumps({"name": "price", "arguments": {"of": said}})}
+        turns = [{"from": "human", "value": "Up?"}, call, {"from": "gpt", "value": "Up."}]
+        return {"conversations": turns, "tools": json.dumps([{"name": said}])}
+
+    rows = write(tmp_path / "rows.jsonl", row("AAPL"), row("\ud83d"))
+    [tally] = merged(tmp_path / "out.jsonl", rows).tallies
+    assert (tally.written, sum(tally.unreadable.values())) == (1, 1)
+
+
 def test_columns_that_play_no_role_are_named(tmp_path: Path) -> None:
     rows = write(tmp_path / "rows.jsonl", {"id": 7, "text": "Profit rose", "label": "up", "date": "2024-01-05"})
     made = converted(rows, "labelled", tmp_path / "out.jsonl")

@@ -1,5 +1,5 @@
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def test_labels_outside_the_set_are_quarantined(tmp_path: Path) -> None:
         ("2024-01-02", datetime(2024, 1, 2).timestamp()),
         ("2024-01-02T03:04:05+00:00", datetime(2024, 1, 2, 3, 4, 5).timestamp()),
         (1700000000, 1.7e9),
+        (1700000000000, 1.7e9),
+        (20240102, datetime(2024, 1, 2, tzinfo=UTC).timestamp()),
         ("12.5", 12.5),
     ],
 )
@@ -68,12 +70,35 @@ def test_times_become_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, v
     assert row.key == (expected + offset.total_seconds() if isinstance(value, str) and "-" in value else expected)
 
 
+def test_what_a_row_knows_is_compared_in_one_unit(tmp_path: Path) -> None:
+    row = {
+        "text": "a",
+        "label": "up",
+        "when": 1700000000000,
+        "price_time": "2023-11-14T22:13:21Z",
+        "label_time": 20231115,
+    }
+    split = {"by": "time:when", "label_time": "label_time"}
+    path = write(tmp_path / "rows.jsonl", [row | {"label_time": 20231115}])
+    [known] = take(path, split=split)[0]
+    assert known.known == datetime(2023, 11, 15, tzinfo=UTC).timestamp()
+    [ahead] = take(path, split=split | {"known_at": ["price_time"]})[0]
+    assert ahead.reason.startswith("look-ahead: 'price_time' is 2023-11-14T22:13:21Z, after 'when'")
+
+
 @pytest.mark.parametrize("value", [None, "", "next Tuesday", ["2024"], float("nan")])
 def test_rows_without_a_time_are_quarantined(tmp_path: Path, value: Any) -> None:
     path = write(tmp_path / "rows.jsonl", [{"text": "a", "label": "up", "when": value}])
     [row], _ = take(path, split={"by": "time:when"})
     assert row.example is None
     assert "column 'when'" in row.reason
+
+
+def test_what_is_no_text_is_written_out_in_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": "a", "label": "up", "when": "\ud83d"}) + "\n")
+    [row], _ = take(path, split={"by": "time:when"})
+    assert row.reason == "column 'when' is '\\ud83d', expected ISO 8601 or a number"
 
 
 def test_dates_of_parquet_and_groups(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_a_labelled_table(tmp_path: Path) -> None:
     assert (seen.language, seen.task) == ("en", "classification")
 
 
+def test_half_a_character_is_counted_and_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "Profit rose", "label": "up", "by": "\\ud83d"}\n{"text": "\\ud83d", "label": "up"}\n')
+    seen = profile(str(path))
+    assert seen.first_bad == [f"{path}:2 column 'text' has bytes that are no text"]
+    assert [column.examples for column in seen.columns] == [["Profit rose", "\\ud83d"], ["up"], ["\\ud83d"]]
+
+
 def test_columns_whose_names_say_nothing_are_told_by_their_values(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     stories = [{"id": n, "c1": f"a longer story about company {n * 7919}", "c2": "ab"[n % 2]} for n in range(40)]

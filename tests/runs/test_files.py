@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from luthier.runs.files import cache_folder, new_folder, read_json, replacing, write_json
+from luthier.runs.files import cache_folder, new_folder, read_json, replacing, replacing_folder, write_json
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,36 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     fill(fail=False)
     assert (target / "one").read_text() == "1"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "folder"
+
+    def fill(name: str) -> None:
+        with replacing_folder(target) as aside:
+            (aside / name).write_text("")
+
+    def held() -> list[str]:
+        assert list(tmp_path.iterdir()) == [target]
+        return [file.name for file in target.iterdir()]
+
+    fill("old")
+    assert held() == ["old"]
+    rename = Path.rename
+
+    def once(path: Path, to: Path) -> Path:
+        if path.name.endswith(".partial"):
+            assert [file.name for file in tmp_path.glob(".*.old/*")] == ["old"], "it is still there"
+            raise OSError("killed")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", once)
+    with pytest.raises(OSError, match="killed"):
+        fill("new")
+    monkeypatch.undo()
+    assert held() == ["old"]
+    fill("new")
+    assert held() == ["new"]
 
 
 def test_a_folder_that_another_process_made_stays(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def test_windows_of_hours_end_with_the_latest_row(rows):
     assert (window.test_from, window.until) == ("2015-02-27T12:00:01Z", "2015-03-01T00:00:01Z")
 
 
+def test_windows_of_times_in_milliseconds(rows, tmp_path):
+    moments = [row | {"date": 1420070400000 + 86_400_000 * n} for n, row in enumerate(rows_by_day())]
+    path = tmp_path / "moments.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in moments))
+    assert windows(config_of(path)) == windows(config_of(rows))
+
+
 def test_windows_without_rows_are_refused_before_anything_is_trained(rows):
     with pytest.raises(DataError, match="window 1 of 9 has no row before its test"):
         windows(config_of(rows, count=9))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luthier.errors import ConfigError
 from luthier.languages import Language
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.epochs=1. Repeatable."),
 ]
 """The option `--set`, for every command that takes a configuration."""
+
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
+"""The option `--force`, for commands that write a file of rows; see `refuse_to_replace`."""
 
 Lang = Annotated[Language, typer.Option("--lang", help="What you are told it in.")]
 """The option `--lang`, for commands that speak other languages too."""
@@ -46,6 +50,16 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         file=stream, markup=False, emoji=False, highlight=False, width=None if stream.isatty() else 160, soft_wrap=False
     )
+
+
+def refuse_to_replace(output: Path, force: bool) -> None:
+    """Stops before a file that is there would be written over.
+
+    Raises:
+        ConfigError: there is one, and nobody said --force.
+    """
+    if output.exists() and not force:
+        raise ConfigError(f"there is already a file '{output}'", hint="another name, or --force to write over it")
 
 
 def emit(document: Any, render: Callable[[Console], None], *, as_json: bool) -> None:

@@ -245,6 +245,25 @@ CALLED: dict[type, str] = {
 class UnreadableRow(Exception):
     """A row that a format cannot read; its message becomes the ledger's reason. The row is quarantined, not lost."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(visible(reason))
+
 
 class UnwritableExample(Exception):
     """An example that a format has no room for; its message says what would be lost."""
+
+
+def is_text(value: str) -> bool:
+    """Whether a file can hold it: not with half a character in it, which JSON can escape and broken bytes leave."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def visible(value: str) -> str:
+    """The same with what is no text in it written out, as in `\\ud83d`."""
+    return value.encode(errors="backslashreplace").decode()

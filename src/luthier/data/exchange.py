@@ -27,7 +27,7 @@ from luthier.data.formats import Format, Part, Writable, examples_in
 from luthier.data.intake import OpenSource
 from luthier.data.ledger import reason_class
 from luthier.data.readable import NATURAL, load_writer
-from luthier.data.row_files import fitting, kind_of_new, writing_rows
+from luthier.data.row_files import fitting, kind_of_new, refuse_what_is_read, writing_rows
 from luthier.data.similarity import exact_digests
 from luthier.data.texts import setting
 from luthier.errors import ConfigError, DataError
@@ -129,7 +129,7 @@ def convert(source: SourceConfig, to: str, output: Path, progress: Callable[[int
     """
     notes: list[str] = []
     writer, kind = load_writer(to), kind_of_new(output)
-    _check_output(output, [source])
+    refuse_what_is_read([output], [source])
     opened = OpenSource.open(source, notes.append)
     tally = Tally(source.path, opened.name)
     with replacing(output) as aside:
@@ -153,7 +153,7 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
         DataError: a source cannot be read, or nothing has room in the format.
     """
     notes, kind = list[str](), kind_of_new(output)
-    _check_output(output, sources)
+    refuse_what_is_read([output], sources)
     opened = [OpenSource.open(source, notes.append) for source in sources]
     to = to or _natural([(source.path, each) for source, each in zip(sources, opened, strict=True)])
     writer = load_writer(to)
@@ -169,12 +169,6 @@ def merge(sources: Sequence[SourceConfig], to: str | None, output: Path, progres
                         tally.met_again(tallies[said[key]])
                     said.setdefault(key, place)
         return _checked(Exchange(output, to, tallies, notes))
-
-
-def _check_output(output: Path, sources: Sequence[SourceConfig]) -> None:
-    read = [source.path for source in sources if Path(source.path).resolve() == output.resolve()]
-    if read:
-        raise ConfigError(f"'{output}' is read: it cannot be written at the same time", hint="give another name")
 
 
 def _rewritten(

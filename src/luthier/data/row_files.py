@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from luthier.config import SourceConfig
 from luthier.data.examples import UnwritableExample
+from luthier.data.reading.files import DataFile
+from luthier.data.reading.sources import data_files
 from luthier.errors import ConfigError
 
 WriteRow = Callable[[dict[str, Any]], None]
@@ -33,6 +36,26 @@ def kind_of_new(path: Path) -> str:
             f"'{path}' is no file that rows are written to", expected=f"a name that ends in {', '.join(_SUFFIXES)}"
         )
     return kind
+
+
+def refuse_what_is_read(outputs: Sequence[Path], sources: Sequence[SourceConfig]) -> None:
+    """Stops before a file that rows are read from would be written over.
+
+    Raises:
+        ConfigError: an output is a source, or a file of a folder that is one.
+        DataError: there is nothing to read in such a folder.
+    """
+    read = {path.resolve() for source in sources for path in _files_of(source)}
+    for output in outputs:
+        if output.resolve() in read:
+            raise ConfigError(f"'{output}' is read: it cannot be written at the same time", hint="give another name")
+
+
+def _files_of(source: SourceConfig) -> list[Path]:
+    path = Path(source.path).expanduser()
+    if not path.is_dir():
+        return [path]
+    return [file.path for file in data_files(source)[0] if isinstance(file, DataFile)]
 
 
 def fitting(row: dict[str, Any], kind: str) -> dict[str, Any]:

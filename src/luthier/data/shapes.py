@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from luthier.config import SourceConfig
-from luthier.data.examples import Row, UnreadableRow
+from luthier.data.examples import Row, UnreadableRow, visible
 from luthier.data.formats import describe, detect, load_format
 from luthier.data.personal import hidden
 from luthier.errors import DataError
@@ -111,6 +111,6 @@ def _kind(value: Any) -> str:
 
 
 def short(value: Any, limit: int = 60) -> str:
-    """A value on one line, cut, and without personal data."""
-    text = hidden(" ".join(str(value).split()))
+    """A value on one line, cut, without personal data, and such that it can be printed."""
+    text = hidden(" ".join(visible(str(value)).split()))
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,10 +13,13 @@ from luthier.data.readable import readable
 from luthier.data.splits import SPLITS
 from luthier.data.tokenising import LEDGER
 from luthier.errors import ConfigError
-from luthier.runs.files import new_folder, write_json
+from luthier.runs.files import replacing_folder, write_json
 
 ABOUT = "prepared.json"
 """The file of a preparation that says what it is."""
+
+_CONFIG = "config.yaml"
+_FILES = {ABOUT, LEDGER, _CONFIG, *(f"{split}.jsonl" for split in SPLITS)}
 
 _to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -31,22 +33,37 @@ def write_preparation(prepared: Prepared, yaml: str, folder: Path) -> dict[str, 
         Rows by split.
 
     Raises:
-        ConfigError: the folder holds something else.
+        ConfigError: the folder holds something else, or is the one that the command runs in.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
-        raise ConfigError(
-            f"'{folder}' holds something that is no preparation", where="--out", expected="an empty or a new folder"
-        )
-    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    with new_folder(fresh) as aside:
+    folder = folder.resolve()
+    _check(folder)
+    with replacing_folder(folder) as aside:
         counts = write_rows(prepared, aside)
         shutil.copyfile(prepared.ledger, aside / LEDGER)
-        (aside / "config.yaml").write_text(yaml, encoding="utf-8")
+        (aside / _CONFIG).write_text(yaml, encoding="utf-8")
         about = {"digest": prepared.digest, "labels": prepared.labels, "notes": prepared.notes, "rows": counts}
         write_json(aside / ABOUT, about | {"summary": prepared.summary.as_dict()})
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
     return counts
+
+
+def _check(folder: Path) -> None:
+    """Whether a folder may be replaced: it is new, empty, or holds an earlier preparation and nothing else."""
+    here = Path.cwd()
+    if folder in (here, *here.parents):
+        found = f"'{folder}' is the folder that you are in, or above it: a preparation takes the place of its folder"
+    elif folder.exists() and not folder.is_dir():
+        found = f"'{folder}' is a file"
+    elif strange := _strange(folder):
+        found = f"'{folder}' holds something that is no preparation: {', '.join(strange[:3])}"
+    else:
+        return
+    raise ConfigError(found, where="--out", expected="an empty or a new folder")
+
+
+def _strange(folder: Path) -> list[str]:
+    """Names in a folder that no preparation writes; all of them where it is none."""
+    names = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    return [name for name in names if name not in _FILES] if ABOUT in names else names
 
 
 def write_rows(prepared: Prepared, folder: Path) -> dict[str, int]:

@@ -147,6 +147,7 @@ def join(news: str, prices: str, output: str | Path, plan: JoinPlan, *, progress
     """Joins news to the prices that were known when they were told, and writes the rows with what was left out.
 
     Raises:
+        ConfigError: what is read would be written over.
         DataError: there is nothing to read, or the columns are not there.
     """
     from luthier.config import SourceConfig
@@ -176,6 +177,7 @@ def make_forecasts(
         progress: told (phase, done, total).
 
     Raises:
+        ConfigError: what is read would be written over.
         DataError: there is nothing to read, or the columns are not there.
     """
     from luthier.config import SourceConfig

@@ -46,24 +46,56 @@ def new_folder(path: Path, *, many: bool = False) -> Iterator[Path]:
     When another process made `path` in the meantime, that one stays: both hold the same. With `many` files, all that
     the system has not written yet is synced once, which is faster than thousands of them one by one.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    with _folder_aside(path) as aside:
         yield aside
         if many:
             os.sync()
-        for file in () if many else aside.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
+        else:
+            _sync(aside)
         try:
             aside.rename(path)
         except OSError:
             if not path.is_dir():
                 raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Gives a folder aside to fill; on success it takes the place of `path`, which is removed only then.
+
+    A kill in between leaves both, at most under hidden names beside `path`.
+    """
+    with _folder_aside(path) as aside:
+        yield aside
+        _sync(aside)
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        if path.exists():
+            path.rename(old)
+        try:
+            aside.rename(path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _folder_aside(path: Path) -> Iterator[Path]:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

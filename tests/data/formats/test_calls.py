@@ -48,6 +48,20 @@ def test_what_calls_nothing_is_no_call(value: str) -> None:
         read("sharegpt", conversations=shared(value))
 
 
+HALF = "AAPL \ud83d"
+
+
+def test_calls_and_tools_with_half_a_character_are_no_text() -> None:
+    call = json.dumps(CALL | {"arguments": {"of": [HALF]}})
+    with pytest.raises(UnreadableRow, match="turn 2 of column 'conversations' has bytes that are no text"):
+        read("sharegpt", conversations=shared(call))
+    for tools in ([{"name": "price", "description": HALF}], json.dumps([{"name": HALF}])):
+        with pytest.raises(UnreadableRow, match="column 'tools' has bytes that are no text"):
+            read("sharegpt", conversations=shared(json.dumps(CALL)), tools=tools)
+    with pytest.raises(UnreadableRow, match=r"the unknown role 'AAPL \\ud83d'"):
+        read("messages", messages=[{"role": HALF, "content": "a"}])
+
+
 def test_calls_beside_a_text_keep_their_ids() -> None:
     call = {"id": "call_1", "type": "function", "function": CALL | {"arguments": '{"of": "AAPL"}'}}
     turns = [

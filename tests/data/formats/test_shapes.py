@@ -66,6 +66,11 @@ def test_options_below_a_text() -> None:
         ({"options": ["1"], "answer": "A"}, "a question without two options"),
         ({"options": ["1", ""], "answer": "A"}, "option B of column 'options' is empty"),
         ({"options": "1 or 2", "answer": "A"}, "column 'options' is text, expected options"),
+        ({"A": "1", "B": "\ud83d", "answer": "A"}, "the question with its options has bytes that are no text"),
+        (
+            {"options": {"A": "1", "\ud83d": "2"}, "answer": "A"},
+            "the question with its options has bytes that are no text",
+        ),
         ({"answer": "A"}, "missing column for options (such as options, choices, or A, B, C, D)"),
     ],
 )
@@ -145,6 +150,14 @@ def test_tables_with_paragraphs_in_order_and_scales() -> None:
     assert [example.messages[1].content for example in found] == ["-12.6 million", "66%; 22%", "4.5%", "2018; 2019"]
     assert found[0].messages[0].content == "| Sales |  |\n\nAbove.\n\nBelow.\n\nChange?"
     assert str(bad) == "the answer to question 5 is empty"
+
+
+def test_half_a_character_in_a_table() -> None:
+    values = {"table": [["Sales", "\ud83d"]], "questions": [{"question": "Sales?", "answer": "1"}]}
+    assert reason("table_text", values) == "column 'table' has bytes that are no text"
+    scaled = {"question": "Sales?", "answer": "1", "scale": "\ud83d"}
+    [bad] = read("table_text", {"table": [["Sales"]], "questions": [scaled]})
+    assert str(bad) == "the answer to question 1 has bytes that are no text"
 
 
 def test_medquad_pairs_without_answers_are_named_and_still_recognised() -> None:

@@ -148,6 +148,15 @@ def test_near_duplicates_of_seeds_and_of_each_other_are_refused_and_kept_aside(w
     assert SEEDS[3]["instruction"] in workshop.refused[0]["reason"]
 
 
+def test_half_a_character_costs_its_task_only(workshop):
+    broken = json.dumps(task(500) | {"output": "It went up \ud83d"})
+    workshop.serve(lambda body, number: f"{broken}\n{three_new(body, number)}")
+    made = workshop.generate(rows=3)
+    assert (made.rows, made.refused) == (3, {"a value that is no text": 1})
+    assert workshop.refused[0]["text"] == broken
+    assert workshop.generate(rows=6).rows == 6, "the journal is read again"
+
+
 def test_inputs_tell_tasks_of_one_instruction_apart(tmp_path):
     rows = [{"text": f"{row['instruction']}.", "label": "up"} for row in SEEDS]
     asked = "Which way does it point, up or down?"

@@ -22,6 +22,7 @@ def found(reply, cut=False):
         "{}\n{}",
         "Here they are:\n```json\n[{},\n {}]\n```\nI hope that helps.",
         "1. {}\n2. {}",
+        '{"count": 2, "examples": [{}, {}]}',
     ],
 )
 def test_tasks_are_found_however_they_are_wrapped(reply):
@@ -38,6 +39,8 @@ def test_what_is_no_task_is_told_and_costs_no_other():
         ("an object without instruction or output", '{"question": "x"}'),
         ("a value that is no text", json.dumps(ROW | {"input": ["a"]})),
     ]
+    half = json.dumps(ROW | {"output": "Up \ud83d"})
+    assert found(half) == [("a value that is no text", half)]
     assert found("I would rather not.") == [("the reply has no JSON object", "I would rather not.")]
 
 
@@ -45,10 +48,19 @@ def test_an_answer_that_was_cut_off():
     reply = json.dumps(ROW) + '\n{"instruction": "Say what'
     assert found(reply, cut=True) == [Task(**ROW), ("cut off", '{"instruction": "Say what')]
     assert found(reply)[1][0] == "not JSON"
+    wrapped = '{"examples": [' + json.dumps(ROW) + ', {"instruction": "Say what'
+    assert found(wrapped, cut=True)[1:] == [Task(**ROW), ("cut off", '{"instruction": "Say what')]
+
+
+def test_what_is_no_task_among_wrapped_ones():
+    reply = json.dumps({"examples": [ROW, {"question": "净"}, "and so on"]}, ensure_ascii=False)
+    problem = "an object without instruction or output"
+    assert found(reply) == [Task(**ROW), (problem, '{"question": "净"}'), (problem, '"and so on"')]
 
 
 def test_a_missing_input_is_none():
     assert found('{"instruction": "Name it now.", "output": 12}') == [Task("Name it now.", "", "12")]
+    assert found('{"instruction": "Add 1 and -1.", "input": null, "output": 0}') == [Task("Add 1 and -1.", "", "0")]
 
 
 def test_examples_as_tasks():

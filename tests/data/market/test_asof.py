@@ -15,7 +15,7 @@ NEW_YORK = Clock(ZoneInfo("America/New_York"), time(16))
 NOW = datetime(2016, 1, 1, tzinfo=UTC).timestamp()
 
 
-def prices(rows: Iterable[tuple[str, str, object]], clock: Clock = NEW_YORK) -> Prices:
+def prices(rows: Iterable[tuple[str, object, object]], clock: Clock = NEW_YORK) -> Prices:
     made = [
         Row({"symbol": symbol, "date": day, "close": close}, "prices.csv", line)
         for line, (symbol, day, close) in enumerate(rows, start=2)
@@ -58,6 +58,40 @@ def test_the_close_follows_the_zone_through_the_year() -> None:
     assert series.times.tolist() == [moment("2015-01-05T21:00Z"), moment("2015-07-06T20:00Z")]
 
 
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ("2015-10-01 00:00:00-04:00", "2015-10-02 00:00:00-04:00"),
+        ("2015-10-01T00:00:00Z", "2015-10-02T00:00:00Z"),
+        ("2015-10-01T04:00:00Z", "2015-10-02T04:00:00Z"),
+        ("2015-10-01 00:00", "2015-10-02 00:00"),
+        (datetime(2015, 10, 1), datetime(2015, 10, 2)),
+        (1443657600000, 1443744000000),
+        ("2015-10-01", "2015-10-02 00:00:00"),
+    ],
+)
+def test_a_price_stamped_with_midnight_is_known_at_the_close_of_its_day(stamps: tuple[object, object]) -> None:
+    found = prices([("A", stamps[0], 100), ("A", stamps[1], 110)])
+    series = found.series["A"]
+    assert series.times.tolist() == [moment("2015-10-01T20:00Z"), moment("2015-10-02T20:00Z")]
+    assert series.values(series.before(moment("2015-10-02T14:00Z"))) == {"close": 100}
+    assert found.midnights == sum(str(stamp) != "2015-10-01" for stamp in stamps)
+
+
+def test_midnight_among_other_moments_is_one() -> None:
+    hours = [f"2015-10-02T{hour:02}:00Z" for hour in range(24)]
+    found = prices([("A", hour, 1) for hour in hours] + [("B", hours[0], 1)], Clock(UTC, None))
+    assert found.series["A"].times.tolist() == [moment(hour) for hour in hours]
+    assert found.series["B"].times.tolist() == [moment("2015-10-03T00:00Z")]
+    assert found.midnights == 1
+
+
+def test_a_day_that_is_not_over_is_the_future() -> None:
+    assert prices([("A", "2015-12-31T23:00Z", 1), ("B", "2016-01-01 00:00Z", 1)], Clock(UTC, None)).refused == [
+        "prices.csv:3 a price from the future: 2016-01-02T00:00:00Z"
+    ]
+
+
 def test_without_a_close_a_day_s_price_is_known_when_the_day_is_over() -> None:
     series = prices(WEEK, Clock(UTC, None)).series["A"]
     assert series.places[series.before(moment("2015-10-02T23:59Z"))] == "prices.csv:4"
@@ -72,22 +106,34 @@ def test_what_cannot_be_a_price_is_refused_by_name() -> None:
         Row({"symbol": "", "date": "2015-10-02", "close": 12}, "prices.csv", 5),
         Row({"symbol": "A", "date": "soon", "close": 12}, "prices.csv", 6),
         BadRow("prices.csv", 7, "three fields, not four"),
+        Row({"symbol": "A", "date": "2015-10-02", "name": "\ud83d"}, "prices.csv", 8),
     ]
     found = Prices.read(rows, "symbol", "date", NEW_YORK, NOW)
-    assert found.rows == 6
+    assert found.rows == 7
     assert sorted(found.refused) == [
         "prices.csv:3 a price from the future: 2099-10-01T20:00:00Z",
         "prices.csv:4 a second price of A at 2015-10-01T20:00:00Z",
         "prices.csv:5 no symbol in column 'symbol'",
         "prices.csv:6 column 'date' is 'soon', expected ISO 8601 or a number",
         "prices.csv:7 three fields, not four",
+        "prices.csv:8 column 'name' has bytes that are no text",
     ]
     assert len(found.series["A"].times) == 1
 
 
-def test_milliseconds_are_told_from_seconds() -> None:
-    row = Row({"at": moment("2015-10-01T00:00Z") * 1000}, "news.jsonl", 1)
-    assert Clock().read(row, "at") == moment("2015-10-01T00:00Z")
+@pytest.mark.parametrize("count", [1, 1000, 10**6, 10**9])
+def test_milliseconds_are_told_from_seconds(count: int) -> None:
+    row = Row({"at": int(moment("2015-10-01T14:00Z")) * count}, "news.jsonl", 1)
+    assert Clock().read(row, "at") == moment("2015-10-01T14:00Z")
+
+
+def test_numbers_as_days() -> None:
+    series = prices([("A", 20151001, 1), ("A", "20151002", 1)]).series["A"]
+    assert series.times.tolist() == [moment("2015-10-01T20:00Z"), moment("2015-10-02T20:00Z")]
+    assert prices([("A", 2015, 1), ("A", 20151399, 1)]).refused == [
+        "prices.csv:2 column 'date' is the number 2015, which names no date",
+        "prices.csv:3 column 'date' is the number 20151399, expected ISO 8601 or a number",
+    ]
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, unique=True), st.integers(-5, 55))

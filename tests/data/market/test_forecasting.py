@@ -122,6 +122,7 @@ def test_a_planted_future_changes_no_prompt(forecast: Any) -> None:
         {"symbol": "A", "at": "2015-01-19T05:00:00Z", "text": "planted: at the very moment"},
         {"symbol": "A", "at": "2015-01-20", "text": "planted: it will jump to 500"},
         {"symbol": "A", "at": "2015-01-18", "text": "planted: dated by its day, known when that is over"},
+        {"symbol": "A", "at": "2015-01-19T00:00Z", "text": "planted: dated by the day of asking"},
     ]
     _, after, _ = forecast([*NEWS, *later], planted, weeks=2)
     assert [row["prompt"] for row in after[: len(before)]] == [row["prompt"] for row in before]
@@ -167,6 +168,8 @@ def test_a_company_is_introduced(forecast: Any) -> None:
     )
     with pytest.raises(DataError, match="no symbol in column 'symbol'"):
         forecast(companies=[{"name": "Amber Oyj"}])
+    with pytest.raises(DataError, match="column 'name' has bytes that are no text"):
+        forecast(companies=[{"symbol": "A", "name": "\ud83d"}])
 
 
 def test_stocks_are_kept_apart(forecast: Any) -> None:

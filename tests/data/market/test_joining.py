@@ -95,10 +95,31 @@ def test_news_dated_by_their_day_see_no_price_of_that_day(joined: Any) -> None:
     assert joined([{"symbol": "A", "at": "2015-10-02", "text": "some time that day"}])[1][0]["price_close"] == "100"
 
 
+def test_prices_stamped_with_midnight_are_said_aloud(joined: Any) -> None:
+    prices = "symbol,date,close\nA,2015-10-01 00:00:00-04:00,100\nA,2015-10-02 00:00:00-04:00,110\n"
+    made, rows, _ = joined(NEWS[:1], prices)
+    assert (rows[0]["price_close"], rows[0]["price_time"]) == ("100", "2015-10-01T20:00:00Z")
+    assert made.notes == [
+        "2 prices are stamped with midnight, which is taken for their day: each is known at 16:00 (America/New_York)"
+    ]
+    assert joined(NEWS[:1])[0].notes == []
+
+
 def test_columns_that_are_there_already_are_not_written_over(joined: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the news have a column 'price_close' already"):
         joined([NEWS[0] | {"price_close": 1}])
     assert not (tmp_path / "joined.jsonl").exists()
+
+
+def test_half_a_character_costs_its_row_only(joined: Any) -> None:
+    news = [NEWS[0] | {"text": "\ud83d"}, NEWS[0] | {"user": {"name": ["\ud83d"]}}, NEWS[0] | {"\ud83d": 1}, NEWS[1]]
+    _, rows, left_out = joined(news)
+    assert [row["text"] for row in rows] == ["after the close"]
+    assert [row["reason"] for row in left_out] == [
+        "column 'text' has bytes that are no text",
+        "column 'user' has bytes that are no text",
+        "the name of a column has bytes that are no text",
+    ]
 
 
 def test_columns_that_are_not_there(joined: Any) -> None:

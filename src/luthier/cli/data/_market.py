@@ -18,7 +18,8 @@ Time = Annotated[str, typer.Option("--time", metavar="COLUMN", help="The time; N
 Close = Annotated[
     str | None,
     typer.Option(
-        metavar="HH:MM", help="When a price dated by its day is known: the market's close; default: the day's end."
+        metavar="HH:MM",
+        help="When a price dated by its day, or by midnight, is known: the market's close; default: the day's end.",
     ),
 ]
 
@@ -32,6 +33,8 @@ def show_examples(console: Console, title: str, count: int, first: Sequence[str]
 
 
 def show_unused(console: Console, made: Account) -> None:
-    """Prices that were refused, news that were left out."""
+    """What was noticed, prices that were refused, news that were left out."""
+    for note in made.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
     show_examples(console, "refused prices", made.refused_prices, made.first_refused_prices)
     show_examples(console, "left out", sum(made.left_out.values()), made.first_left_out)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luthier.cli.output import Json, emit, table
-from luthier.errors import ConfigError
+from luthier.cli.output import Force, Json, emit, refuse_to_replace, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +24,7 @@ def command(
     source: Annotated[str, typer.Argument(metavar="IN", help=SOURCE)],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The new file: .jsonl, or a table, .csv or .parquet.")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="alpaca, sharegpt, messages, labelled, text, ...")],
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write rows in another format; what it has no room for is refused, with the reason, and counted."""
@@ -36,16 +35,6 @@ def command(
     with progress_bar(enabled=not as_json) as progress:
         made = pipeline.convert(source, to, output, progress=progress)
     emit(document(made), lambda console: show(made, console), as_json=as_json)
-
-
-def refuse_to_replace(output: Path, force: bool) -> None:
-    """Stops before a file that is there would be written over.
-
-    Raises:
-        ConfigError: there is one, and nobody said --force.
-    """
-    if output.exists() and not force:
-        raise ConfigError(f"there is already a file '{output}'", hint="another name, or --force to write over it")
 
 
 def document(made: Exchange) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from luthier.cli.data._market import By, Close, Prices, Time, show_unused
-from luthier.cli.output import Json, emit, table
+from luthier.cli.output import Force, Json, emit, refuse_to_replace, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,7 @@ def command(
             metavar="ZONE", help="Where weeks begin, and where times without a zone are, such as America/New_York."
         ),
     ] = "UTC",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make rows for a forecaster: a stock's last weeks of moves and news, and in what range its next week's move lay.
@@ -50,6 +51,7 @@ def command(
     from luthier.cli.progress import progress_bar
 
     plan = pipeline.plan_forecasts(by, time, price, text=text, weeks=weeks, most=most, close=close, zone=zone)
+    refuse_to_replace(output, force)
     with progress_bar(enabled=not as_json) as progress:
         made = pipeline.make_forecasts(news, prices, output, plan, companies=companies, progress=progress)
     emit(made.to_dict(), lambda console: show(made, console), as_json=as_json)

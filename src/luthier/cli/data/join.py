@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from luthier.cli.data._market import By, Close, Prices, Time, show_examples, show_unused
-from luthier.cli.output import Json, emit, table
+from luthier.cli.output import Force, Json, emit, refuse_to_replace, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,7 @@ def command(
     flat: Annotated[
         float, typer.Option(min=0, help="Moves smaller than this (0.005 is half a percent) are flat.")
     ] = 0.0,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Join news to the last price before each: no look-ahead, and what was refused or left out is named.
@@ -61,6 +62,7 @@ def command(
     plan = pipeline.plan_join(
         by, time, tolerance=tolerance, at=at, close=close, zone=zone, take=take, move=move, horizon=horizon, flat=flat
     )
+    refuse_to_replace(output, force)
     with progress_bar(enabled=not as_json) as progress:
         made = pipeline.join(news, prices, output, plan, progress=progress)
     emit(made.to_dict(), lambda console: show(made, console), as_json=as_json)

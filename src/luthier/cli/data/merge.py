@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from luthier.cli.data.convert import SOURCE, document, refuse_to_replace, show_lost
-from luthier.cli.output import Json, emit, table
+from luthier.cli.data.convert import SOURCE, document, show_lost
+from luthier.cli.output import Force, Json, emit, refuse_to_replace, table
 from luthier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def command(
     to: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="The format of the new file; default: the one that holds all.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Merge rows of different formats into one file, each with its source; duplicates between them are counted."""

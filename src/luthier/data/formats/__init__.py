@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from luthier import registry
-from luthier.data.examples import CALLED, Example, Row, UnreadableRow, UnwritableExample
+from luthier.data.examples import CALLED, Example, Row, UnreadableRow, UnwritableExample, is_text
 from luthier.errors import DataError
 
 Part = Example | UnreadableRow
@@ -218,12 +219,21 @@ def text_in(value: Any, what: str, *, empty: bool = False) -> str:
         raise UnreadableRow(f"{what} is empty")
     if not isinstance(value, str):
         raise UnreadableRow(f"{what} is {describe(value)}, expected text")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise UnreadableRow(f"{what} has bytes that are no text") from None
+    if not is_text(value):
+        raise UnreadableRow(f"{what} has bytes that are no text")
     return value
+
+
+def check_inside(value: Any, what: str) -> None:
+    """Checks that a text is one, and every text inside of an object or a list, however deep.
+
+    Raises:
+        UnreadableRow: one is not; the message begins with `what`.
+    """
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        text_in(value, what, empty=True)
 
 
 def label_in(value: Any, what: str) -> str:

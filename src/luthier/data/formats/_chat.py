@@ -17,7 +17,7 @@ from luthier.data.examples import (
     UnreadableRow,
     UnwritableExample,
 )
-from luthier.data.formats import describe, text_in
+from luthier.data.formats import check_inside, describe, text_in
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -85,7 +85,7 @@ def read_calls(value: Any, what: str) -> tuple[Mapping[str, Any], ...]:
     """Calls of functions: an object with name and arguments, or a list of them, or either as JSON text.
 
     Raises:
-        UnreadableRow: it is none; the message begins with `what`.
+        UnreadableRow: it is none, or has bytes that are no text; the message begins with `what`.
     """
     try:
         value = json.loads(value) if isinstance(value, str) else value
@@ -94,6 +94,7 @@ def read_calls(value: Any, what: str) -> tuple[Mapping[str, Any], ...]:
         calls = []
     if not calls:
         raise UnreadableRow(f'{what} calls no function: expected {{"name": ..., "arguments": ...}}')
+    check_inside(calls, what)
     return tuple(calls)
 
 
@@ -142,7 +143,7 @@ def read_tools(value: Any) -> list[dict[str, Any]]:
     """Tool descriptions: a list of objects, or the same as JSON text.
 
     Raises:
-        UnreadableRow: it is neither.
+        UnreadableRow: it is neither, or has bytes that are no text.
     """
     if isinstance(value, str):
         try:
@@ -151,6 +152,7 @@ def read_tools(value: Any) -> list[dict[str, Any]]:
             raise UnreadableRow("column 'tools' is no JSON") from None
     if not isinstance(value or [], list) or not all(isinstance(tool, dict) for tool in value or []):
         raise UnreadableRow(f"column 'tools' is {describe(value)}, expected a list of objects")
+    check_inside(value, "column 'tools'")
     return cast("list[dict[str, Any]]", value or [])
 
 

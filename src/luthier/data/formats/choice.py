@@ -62,6 +62,7 @@ class Choice:
             raise UnreadableRow("a question without two options")
         listed = "\n".join(f"{letter}. {text}" for letter, text in options.items())
         asked = f"{context}\n\n{question}\n{listed}" if context else f"{question}\n{listed}"
+        asked = text_in(asked, "the question with its options")
         return Labelled(asked, _letter(row.values[roles["answer"]], options, f"column '{roles['answer']}'"))
 
 

@@ -70,7 +70,8 @@ class TableText:
 def _table(value: Any, what: str) -> str:
     if not isinstance(value, list) or not value or not all(isinstance(cells, list) for cells in value):
         raise UnreadableRow(f"{what} is {describe(value)}, expected rows of cells")
-    return "\n".join("| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |" for cells in value)
+    lines = ("| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |" for cells in value)
+    return text_in("\n".join(lines), what)
 
 
 def _paragraphs(value: Any) -> list[str]:
@@ -90,4 +91,4 @@ def _answer(value: Any, scale: Any, what: str) -> str:
         raise UnreadableRow(f"{what} is empty")
     if not scale or (scale == "percent" and said.endswith("%")):
         return said
-    return f"{said}{'%' if scale == 'percent' else f' {scale}'}"
+    return f"{said}%" if scale == "percent" else text_in(f"{said} {scale}", what)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from luthier.data.examples import Conversation, Example, Labelled, Pair
+from luthier.data.examples import Conversation, Example, Labelled, Pair, is_text, visible
 from luthier.endpoint import Messages
 
 KEYS = ("instruction", "input", "output")
@@ -90,7 +90,8 @@ class Candidate:
 
 
 def candidates(reply: str, *, cut: bool) -> Iterator[Candidate]:
-    """The tasks in a reply: JSON objects, one a line, in a list or in a fenced block, with or without words around."""
+    """The tasks in a reply: JSON objects, one a line, in a list, in an object around one (as models write in JSON mode)
+    or in a fenced block, with or without words around."""
     decoder = json.JSONDecoder()
     place, found = reply.find("{"), False
     while place >= 0:
@@ -102,23 +103,31 @@ def candidates(reply: str, *, cut: bool) -> Iterator[Candidate]:
             problem = "cut off" if cut and end == len(reply) else "not JSON"
             yield Candidate(None, reply[place:end].strip(), problem)
         else:
-            yield _candidate(value, reply[place:end])
+            yield from _wrapped(value) or [_candidate(value, reply[place:end])]
         place = reply.find("{", end)
     if not found:
         yield Candidate(None, reply.strip(), "the reply has no JSON object")
 
 
 def _next_object(reply: str, place: int) -> int:
-    """Where the next object may begin: behind a broken one, at a line that opens a brace."""
-    following = re.compile(r"\n\s*\{").search(reply, place)
+    """Where the next object may begin: behind a broken one, at a line or a list that opens a brace."""
+    following = re.compile(r"[\n\[]\s*\{").search(reply, place)
     return following.start() if following else len(reply)
+
+
+def _wrapped(value: dict[str, object]) -> list[Candidate]:
+    """What an object around a list of objects holds; nothing when it is another one."""
+    held = next((each for each in value.values() if isinstance(each, list)), [])
+    if "instruction" in value or "output" in value or not any(isinstance(each, dict) for each in held):
+        return []
+    return [_candidate(each, visible(json.dumps(each, ensure_ascii=False))) for each in held]
 
 
 def _candidate(value: object, text: str) -> Candidate:
     fields = value if isinstance(value, dict) else {}
-    values = [fields.get(key) or "" for key in KEYS]
+    values = [each if isinstance(each := fields.get(key), int | float) else each or "" for key in KEYS]
     if "instruction" not in fields or "output" not in fields:
         return Candidate(None, text, "an object without instruction or output")
-    if not all(isinstance(each, str | int | float) for each in values):
+    if not all(isinstance(each, str | int | float) and is_text(str(each)) for each in values):
         return Candidate(None, text, "a value that is no text")
     return Candidate(Task(*(str(each).strip() for each in values)))

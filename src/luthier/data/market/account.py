@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from luthier.data.market.asof import Prices
+from luthier.data.market.asof import Clock, Prices
 from luthier.runs.files import replacing
 
 FIRST = 10
@@ -55,6 +55,7 @@ class Account:
         refused_prices: those that are not used at all.
         first_refused_prices: the first ten of them.
         labels: label -> rows that were made.
+        notes: what was noticed, as sentences to say aloud.
     """
 
     output: Path
@@ -65,6 +66,7 @@ class Account:
     refused_prices: int = 0
     first_refused_prices: list[str] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def left_out_file(self) -> Path:
@@ -81,10 +83,15 @@ class Account:
             )
             yield rows, left_out
 
-    def count_prices(self, prices: Prices) -> None:
-        """Counts the prices, and those that are refused."""
+    def count_prices(self, prices: Prices, clock: Clock) -> None:
+        """Counts the prices, those that are refused, and those whose midnight the clock reads as a day."""
         self.prices, self.refused_prices = prices.rows, len(prices.refused)
         self.first_refused_prices = prices.refused[:FIRST]
+        if prices.midnights:
+            self.notes.append(
+                f"{prices.midnights:,} prices are stamped with midnight, which is taken for their day: "
+                f"each is known {clock}"
+            )
 
     def leave_out(self, place: Placed, why: LeftOut, file: IO[str]) -> None:
         """Counts news that are left out, and writes them down."""

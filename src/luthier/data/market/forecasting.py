@@ -23,13 +23,14 @@ from luthier.config import SourceConfig
 from luthier.data.examples import BadRow, Row, UnreadableRow
 from luthier.data.formats import text_in
 from luthier.data.market.account import Account, LeftOut, Placed, json_line
-from luthier.data.market.asof import Prices, Series
+from luthier.data.market.asof import Prices, Series, whole
 from luthier.data.market.forecasts import INTRODUCTION, Forecast, answer_of, move_sentence
 from luthier.data.market.inputs import read_prices, readable, told_of
 from luthier.data.market.moves import price_of
 from luthier.data.market.plans import ForecastPlan
 from luthier.data.market.shelf import News, Shelf, beginning, week_of
 from luthier.data.reading.sources import read_rows
+from luthier.data.row_files import refuse_what_is_read
 from luthier.data.times import written
 from luthier.errors import DataError
 from luthier.progress import Report
@@ -71,12 +72,14 @@ def make_forecasts(
         now: prices from after this moment are refused; None = the present.
 
     Raises:
+        ConfigError: what is read would be written over.
         DataError: there is nothing to read, or no price can be used.
     """
+    made = Forecasts(output)
+    refuse_what_is_read([output, made.left_out_file], [news, prices, *([companies] if companies else [])])
     table = read_prices(prices, plan.join, progress, now)
     introductions = _introductions(companies, plan.join.by) if companies else {}
-    made = Forecasts(output)
-    made.count_prices(table)
+    made.count_prices(table, plan.join.price_clock)
     with made.files() as (rows, left_out), Shelf() as shelf:
         maker = _Maker(table, plan, introductions, made, rows, left_out)
         for row in read_rows(news):
@@ -95,11 +98,14 @@ def _introductions(companies: SourceConfig, by: str) -> dict[str, str]:
     """What prompts begin with, by symbol."""
     found = {}
     for row in read_rows(companies):
-        if isinstance(row, BadRow) or row.values.get(by) in (None, ""):
-            reason = row.reason if isinstance(row, BadRow) else f"no symbol in column '{by}'"
-            raise DataError(reason, where=f"{row.file}:{row.line}")
-        told = [f"{name}: {value}" for name, value in row.values.items() if value not in (None, "")]
-        found[str(row.values[by]).strip()] = "\n".join([INTRODUCTION, "", *told])
+        try:
+            values = whole(row).values
+        except UnreadableRow as error:
+            raise DataError(str(error), where=f"{row.file}:{row.line}") from None
+        if values.get(by) in (None, ""):
+            raise DataError(f"no symbol in column '{by}'", where=f"{row.file}:{row.line}")
+        told = [f"{name}: {value}" for name, value in values.items() if value not in (None, "")]
+        found[str(values[by]).strip()] = "\n".join([INTRODUCTION, "", *told])
     return found
 
 
@@ -128,8 +134,9 @@ class _Maker:
         """Puts a row of the news under its symbol and week."""
         self.made.news += 1
         try:
-            symbol, moment, _ = told_of(readable(row), self.table, self.plan.join)
-            text = _text_of(readable(row), self.plan.text)
+            news = readable(row)
+            symbol, moment, _ = told_of(news, self.table, self.plan.join)
+            text = _text_of(news, self.plan.text)
         except LeftOut as error:
             self._leave_out([row], error)
             return

@@ -7,7 +7,7 @@ import time
 from luthier.config import SourceConfig
 from luthier.data.examples import BadRow, Row, UnreadableRow
 from luthier.data.market.account import FIRST, LeftOut
-from luthier.data.market.asof import Prices, Series
+from luthier.data.market.asof import Prices, Series, whole
 from luthier.data.market.plans import JoinPlan
 from luthier.data.reading.sources import read_rows
 from luthier.errors import DataError
@@ -51,14 +51,15 @@ def _check(prices: Prices, plan: JoinPlan, path: str) -> None:
 
 
 def readable(row: Row | BadRow) -> Row:
-    """A row that could be read.
+    """A row that could be read, and can be written.
 
     Raises:
-        LeftOut: it could not.
+        LeftOut: it could not, or cannot.
     """
-    if isinstance(row, BadRow):
-        raise LeftOut("unreadable", row.reason)
-    return row
+    try:
+        return whole(row)
+    except UnreadableRow as error:
+        raise LeftOut("unreadable", str(error)) from None
 
 
 def told_of(row: Row, prices: Prices, plan: JoinPlan) -> tuple[str, float, Series]:

@@ -14,6 +14,7 @@ from luthier.data.market.inputs import read_prices, readable, told_of
 from luthier.data.market.moves import Move
 from luthier.data.market.plans import JoinPlan
 from luthier.data.reading.sources import read_rows
+from luthier.data.row_files import refuse_what_is_read
 from luthier.data.times import written
 from luthier.errors import DataError
 from luthier.progress import Report
@@ -50,11 +51,13 @@ def join(
         now: prices from after this moment are refused; None = the present.
 
     Raises:
+        ConfigError: what is read would be written over.
         DataError: there is nothing to read, no price can be used, or the news have a column that would be written over.
     """
-    table = read_prices(prices, plan, progress, now)
     made = Joined(output)
-    made.count_prices(table)
+    refuse_what_is_read([output, made.left_out_file], [news, prices])
+    table = read_prices(prices, plan, progress, now)
+    made.count_prices(table, plan.price_clock)
     with made.files() as (rows, left_out):
         for row in read_rows(news):
             made.news += 1

@@ -120,13 +120,15 @@ def plan_forecasts(
 ) -> ForecastPlan:
     """A plan from words, as the command line has them; see `ForecastPlan` and `plan_join`.
 
-    News that are dated by their day alone count as told when that day is over: nobody knows how early they were known.
+    News that are dated by their day alone, or stamped with midnight, count as told when that day is over: nobody knows
+    how early they were known.
 
     Raises:
         ConfigError: a word is not understood.
     """
     join = replace(plan_join(by, at_time, close=close, zone=zone), take=(price,))
-    return ForecastPlan(replace(join, clock=replace(join.clock, day=None)), price, text, weeks, most)
+    clock = replace(join.clock, day=None, midnights=True)
+    return ForecastPlan(replace(join, clock=clock), price, text, weeks, most)
 
 
 def _zone(name: str) -> ZoneInfo:
