@@ -64,6 +64,10 @@ def fates(found, fate):
     return {setting.key for setting in found.settings if setting.fate == fate}
 
 
+def note_on(found, key):
+    return next(setting.note for setting in found.settings if setting.key == key)
+
+
 def test_lora(imported):
     found = imported(datasets=ROWS, lora_modules_to_save=["embed_tokens", "lm_head"])
     config, method, training = found.config, found.config.method, found.config.training
@@ -104,10 +108,65 @@ def test_completion_and_pretraining(imported):
     config = imported(datasets=rows, sample_packing=True).config
     assert (config.data.train[0].format, config.data.train[0].columns) == ("text", {"text": "body"})
     assert (config.data.too_long, config.data.pack) == ("split", True)
-    found = imported(pretraining_dataset=[{"path": "allenai/c4", "name": "en", "type": "pretrain"}], max_steps=200)
+    rows = {"path": "owner/web", "name": "en", "type": "pretrain", "text_column": "body", "skip": 10}
+    found = imported(pretraining_dataset=[rows], max_steps=200)
     assert found.config.training.max_steps == 200
-    assert found.config.data.train[0].columns == {}
-    assert "pretraining_dataset" in fates(found, "differs"), "it is on a hub"
+    [source] = found.config.data.train
+    assert (source.path, source.subset, source.format, source.columns) == (
+        *("hub:owner/web", "en", "text"),
+        {"text": "body"},
+    )
+    assert note_on(found, "pretraining_dataset") == "hub:owner/web: no equivalent: skip"
+
+
+def test_data_sets_of_the_hub(imported):
+    rows = {"path": "owner/rows", "type": "alpaca", "name": "small", "split": "extra", "revision": "v2"}
+    found = imported(datasets=[rows], test_datasets=[{"path": "owner/rows", "type": "alpaca"}])
+    [train], [test] = found.config.data.train, found.config.data.validation
+    assert (train.path, train.subset, train.split) == ("hub:owner/rows@v2", "small", "extra")
+    assert (test.path, test.subset, test.split) == ("hub:owner/rows", None, "test"), "which Axolotl takes by itself"
+    assert {"datasets", "test_datasets"} <= fates(found, "same")
+    assert imported(datasets=[{"path": "oldest", "type": "alpaca"}]).config.data.train[0].path == "hub:oldest"
+    found = imported(datasets=[rows | {"split": "train[:10%]", "data_files": "one.json"}])
+    assert found.config.data.train[0].split == "train"
+    note = note_on(found, "datasets")
+    assert "split 'train[:10%]' has no equivalent: the whole split train is read" in note
+    assert "data_files have no equivalent" in note
+
+
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ({"split": "train[:10%]"}, "split 'train[:10%]' has no equivalent: every row is read"),
+        ({"name": "small", "shards": 4}, "no equivalent: name, shards"),
+        ({"ds_type": "csv"}, "ds_type csv has no equivalent"),
+        ({"type": "alpaca:chat"}, "type 'alpaca:chat' has a prompt of its own"),
+        ({"field_chosen": "good"}, "no equivalent: field_chosen"),
+        ({"type": "chat_template", "roles": {"assistant": ["gpt", "bot"]}}, "the roles gpt, bot are not known"),
+        ({"path": "s3://bucket/rows"}, "there is no such file"),
+    ],
+)
+def test_what_a_data_set_says_is_taken_or_named(imported, more, note):
+    found = imported(datasets=[ROWS[0] | more])
+    assert "datasets" in fates(found, "differs")
+    assert note in note_on(found, "datasets")
+
+
+def test_what_needs_nothing_is_not_named(imported):
+    rows = ROWS[0] | {"split": "train", "ds_type": "json", "trust_remote_code": False, "name": None}
+    chats = {"path": "chats.jsonl", "type": "chat_template", "roles": {"user": ["user"], "assistant": ["assistant"]}}
+    assert "datasets" in fates(imported(datasets=[rows]), "same")
+    assert "datasets" in fates(imported(datasets=[chats]), "same")
+
+
+def test_one_template_for_all_rows(imported):
+    turns = {"path": "chats.jsonl", "type": "chat_template", "chat_template": "gemma"}
+    found = imported(datasets=[*ROWS, turns], chat_template="llama3")
+    assert found.config.data.template == "alpaca"
+    assert "its template gemma becomes data.template: alpaca" in note_on(found, "datasets")
+    assert "chat_template" in fates(found, "nothing"), "no rows are written by it"
+    found = imported(datasets=[turns | {"chat_template": "chatml"}])
+    assert (found.config.data.template, fates(found, "differs")) == ("chatml", set())
 
 
 def test_chat_template(imported):
@@ -121,9 +180,9 @@ def test_chat_template(imported):
     assert "chat_template" in fates(found, "differs")
     assert imported(datasets=[turns], chat_template="chatml").config.data.template == "chatml"
     odd = turns | {"message_property_mappings": {"role": "who", "content": "what"}, "train_on_eos": "turn"}
-    line = next(s for s in imported(datasets=[odd]).settings if s.key == "datasets")
-    assert "rename them to role and content" in line.note
-    assert "train_on_eos have no equivalent" in line.note
+    note = note_on(imported(datasets=[odd]), "datasets")
+    assert "rename them to role and content" in note
+    assert "no equivalent: train_on_eos" in note
 
 
 def test_preferences(imported):
@@ -140,6 +199,30 @@ def test_preferences(imported):
     assert (found.config.task.name, found.config.task.beta, found.config.task.loss) == ("preference", 0.2, "sigmoid")
     assert found.config.data.train[0].columns == {"prompt": "conversation", "chosen": "good", "rejected": "bad"}
     assert found.config.data.template == "chat"
+    assert "datasets" in fates(found, "same")
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "template"),
+    [("chatml.intel", {"prompt": "question"}, "chatml"), ("llama3.icr", {"prompt": "input"}, "chat")],
+)
+def test_types_of_preferences(imported, kind, columns, template):
+    config = imported(datasets=[{"path": "pairs.jsonl", "type": kind}], rl="dpo").config
+    assert (config.data.train[0].columns, config.data.template) == (columns, template)
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("zephyr.nectar", "type 'zephyr.nectar' has a layout of its own"),
+        ("chatml.other", "type 'chatml.other' has a layout of its own"),
+        ("llama3", "its template llama3 becomes data.template: chat"),
+        ({"field_prompt": "ask", "prompt_format": "<{prompt}>"}, "its prompt_format: write data.template like them"),
+        (None, "learns its texts as they are"),
+    ],
+)
+def test_types_of_preferences_that_differ(imported, kind, note):
+    assert note in note_on(imported(datasets=[{"path": "pairs.jsonl", "type": kind}], rl="dpo"), "datasets")
 
 
 def test_full_tuning(imported):
@@ -181,6 +264,7 @@ def test_the_rest_of_lora_and_training(imported):
         ({"datasets": ROWS, "reward_model": True}, "reward models"),
         ({"datasets": ROWS, "adapter": "llama-adapter"}, "adapter 'llama-adapter'"),
         ({}, "it names no data set"),
+        ({"datasets": [{"path": "a.jsonl", "type": "chat_template", "roles": ["bot"]}]}, "roles of a data set"),
     ],
 )
 def test_jobs_that_are_not_done_here(imported, settings, message):

@@ -56,7 +56,19 @@ SETS = {
         "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
     },
     "web": {"file_name": "web.jsonl", "columns": {"prompt": "content"}},
-    "hub": {"hf_hub_url": "someone/rows"},
+    "hub": {"hf_hub_url": "someone/rows", "subset": "small", "split": "extra"},
+    "part": {"hf_hub_url": "someone/rows", "split": "train[:10%]", "folder": "here", "num_samples": 5},
+    "slice": {"file_name": "questions.json", "split": "train[:10%]"},
+    "script": {"script_url": "rows.py"},
+    "scope": {"ms_hub_url": "someone/rows"},
+    "bots": {
+        "file_name": "bots.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "turns", "images": "pictures"},
+        "tags": {"assistant_tag": "bot", "content_tag": "text"},
+    },
+    "systems": {"file_name": "s.json", "formatting": "openai", "columns": {"messages": "turns", "system": "rules"}},
+    "called": {"file_name": "c.json", "columns": {"prompt": "ask", "tools": "functions"}},
 }
 
 
@@ -208,12 +220,38 @@ def test_defaults_that_matter_are_written(imported):
     assert (rank.value, rank.ours) == ("(default)", "method.rank: 8")
 
 
+def test_data_sets_of_the_hub(imported):
+    found = imported(dataset="hub")
+    [source] = found.config.data.train
+    assert (source.path, source.subset, source.split) == ("hub:someone/rows", "small", "extra")
+    assert "dataset" in fates(found, "same")
+    [source] = imported(dataset="someone/others", dataset_dir="ONLINE").config.data.train
+    assert (source.path, source.format) == ("hub:someone/others", "alpaca")
+
+
+def test_a_catalogue_that_cannot_be_read(imported, tmp_path):
+    for text, message in (("{", "not valid JSON"), ('{"questions": "questions.json"}', "what the data sets are")):
+        (tmp_path / "data" / "dataset_info.json").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            imported(dataset="questions")
+
+
 @pytest.mark.parametrize(
-    ("settings", "path", "note"),
-    [({"dataset": "hub"}, "someone/rows", "of a hub"), ({"dataset": "absent"}, "absent.json", "not in dataset_info")],
+    ("name", "path", "note"),
+    [
+        ("absent", "absent.json", "not in dataset_info"),
+        ("part", "hub:someone/rows", "split 'train[:10%]' has no equivalent: the whole split train is read"),
+        ("part", "hub:someone/rows", "folder 'here' has no equivalent: all files are read; num_samples 5 has no"),
+        ("slice", "questions.json", "split 'train[:10%]' has no equivalent: every row is read"),
+        ("script", "rows.py", "a script writes its rows"),
+        ("scope", "someone/rows", "a data set of ModelScope"),
+        ("bots", "bots.json", "columns that are left out: images; turns have text, bot, which is not known here"),
+        ("systems", "s.json", "columns that are left out: system"),
+        ("called", "c.json", "columns that are left out: tools"),
+    ],
 )
-def test_rows_that_are_not_there(imported, settings, path, note):
-    found = imported(**settings)
+def test_what_a_data_set_says_is_taken_or_named(imported, name, path, note):
+    found = imported(dataset=name)
     assert found.config.data.train[0].path.endswith(path)
     line = next(setting for setting in found.settings if setting.key == "dataset")
     assert line.fate == "differs"

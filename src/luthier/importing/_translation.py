@@ -103,6 +103,11 @@ class Translation:
         return sorted(self._settings.values(), key=lambda setting: order.get(setting.key, len(order)))
 
 
+def joined(*notes: str) -> str:
+    """Notes as one; empty ones are left out."""
+    return "; ".join(filter(None, notes))
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
