@@ -90,9 +90,84 @@ def test_optimisers_and_schedules_that_both_have(imported):
     training = found.config.training
     assert (training.optimizer.name, training.schedule.name, training.schedule.power) == ("adafactor", "polynomial", 1)
     assert "adam_beta1" in fates(found, "nothing")
-    found = imported(datasets=ROWS, optimizer="paged_adamw_8bit", lr_scheduler="greedy")
-    assert (found.config.training.optimizer.name, found.config.training.schedule.name) == ("adamw", "cosine")
-    assert {"optimizer", "lr_scheduler"} <= fates(found, "differs")
+    found = imported(datasets=ROWS, optimizer="muon", lr_scheduler="constant")
+    assert (found.config.training.optimizer.name, found.config.training.optimizer.beta1) == ("muon", 0.95)
+    assert {"optimizer", "lr_scheduler"} <= fates(found, "same")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "note"),
+    [
+        ("paged_adamw_8bit", "adamw_8bit", "stays in the device's memory"),
+        ("ao_adamw_4bit", "adamw", "in float32 instead of fewer bits"),
+        ("galore_adamw", "adamw", "there is no 'galore_adamw'"),
+        ("schedule_free_adamw", "adamw", "there is no 'schedule_free_adamw'"),
+        ("lion_8bit", "lion", "in float32 instead of fewer bits"),
+    ],
+)
+def test_optimisers_that_differ(imported, theirs, ours, note):
+    found = imported(datasets=ROWS, optimizer=theirs)
+    assert found.config.training.optimizer.name == ours
+    assert "optimizer" in fates(found, "differs")
+    assert note in note_on(found, "optimizer")
+
+
+def test_the_options_of_optimisers(imported):
+    found = imported(datasets=ROWS, optimizer="lion_32bit", adam_epsilon=1e-6)
+    assert "optimizer" in fates(found, "same")
+    assert found.config.training.optimizer.beta2 == 0.999, "which is theirs; ours is 0.99"
+    assert "adam_epsilon" in fates(found, "nothing")
+    found = imported(datasets=ROWS, optimizer="sgd", optim_args="nesterov=true")
+    assert found.config.training.optimizer.momentum == 0, "theirs has none by itself"
+    assert "optim_args" in fates(found, "none")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "options", "ours"),
+    [
+        (
+            "warmup_stable_decay",
+            {"num_decay_steps": 30, "min_lr_ratio": 0.1},
+            {"name": "wsd", "decay": 30, "shape": "cosine", "minimum": 0.1},
+        ),
+        (
+            "reduce_lr_on_plateau",
+            {"patience": 3, "factor": 0.2},
+            {"name": "plateau", "patience": 4, "factor": 0.2, "warmup": 0},
+        ),
+        ("reduce_lr_on_plateau", None, {"name": "plateau", "patience": 11, "factor": 0.1}),
+        ("cosine_with_restarts", {"num_cycles": 3}, {"name": "cosine", "cycles": 3}),
+        ("cosine_with_min_lr", {"min_lr": "2e-5"}, {"name": "cosine", "minimum": pytest.approx(0.1)}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.2}, {"name": "cosine", "minimum": 0.2}),
+        ("polynomial", {"power": 2.0, "lr_end": 2e-5}, {"power": 2.0, "minimum": pytest.approx(0.1)}),
+    ],
+)
+def test_schedules(imported, theirs, options, ours):
+    found = imported(datasets=ROWS, lr_scheduler=theirs, lr_scheduler_kwargs=options)
+    assert found.config.training.schedule.model_dump().items() >= ours.items()
+    assert "lr_scheduler_kwargs" in fates(found, "same" if options else "nothing")
+
+
+def test_what_of_schedules_differs(imported):
+    found = imported(datasets=ROWS, lr_scheduler="greedy", lr_scheduler_kwargs={"factor": 0.5})
+    assert found.config.training.schedule.name == "cosine"
+    assert "lr_scheduler" in fates(found, "differs")
+    assert "lr_scheduler_kwargs" in fates(found, "none")
+    options = {"num_decay_steps": 30, "warmup_type": "cosine"}
+    found = imported(datasets=ROWS, lr_scheduler="warmup_stable_decay", lr_scheduler_kwargs=options)
+    assert note_on(found, "lr_scheduler_kwargs") == "no equivalent: warmup_type"
+    found = imported(datasets=ROWS, lr_scheduler="linear", cosine_min_lr_ratio=0.1)
+    assert "cosine_min_lr_ratio" in fates(found, "nothing")
+    assert imported(datasets=ROWS, cosine_min_lr_ratio=0.1).config.training.schedule.minimum == 0.1
+
+
+def test_warm_up_that_the_file_does_not_name(imported):
+    found = imported(datasets=ROWS, warmup_ratio=None)
+    assert found.config.training.schedule.warmup == 0.03
+    assert "theirs ends after 100 steps at the latest" in note_on(found, "warmup_ratio")
+    found = imported(datasets=ROWS, warmup_ratio=None, warmup_steps=0)
+    assert found.config.training.schedule.warmup == 0, "the file says so"
+    assert imported(datasets=ROWS, warmup_steps=20).config.training.schedule.warmup == 20
 
 
 def test_qlora(imported):

@@ -258,6 +258,23 @@ def test_what_a_data_set_says_is_taken_or_named(imported, name, path, note):
     assert note in line.note
 
 
+def test_muon(imported):
+    found = imported(dataset="questions", use_muon=True, optim="adamw_torch", adam_beta2=0.95)
+    optimizer = found.config.training.optimizer
+    assert (optimizer.name, optimizer.beta1, optimizer.beta2) == ("muon", 0.9, 0.95)
+    assert "use_muon" in fates(found, "same")
+    assert "optim" in fates(found, "nothing")
+    assert imported(dataset="questions", use_muon=False).config.training.optimizer.name == "adamw"
+
+
+def test_a_fall_that_the_file_does_not_name(imported):
+    schedule = imported(dataset="questions", lr_scheduler_type="warmup_stable_decay").config.training.schedule
+    assert (schedule.name, schedule.warmup, schedule.decay, schedule.shape) == ("wsd", 0.1, 0.6, "cosine")
+    found = imported(dataset="questions", lr_scheduler_type="warmup_stable_decay", warmup_steps=10)
+    assert found.config.training.schedule.decay == pytest.approx(2 / 3, abs=1e-3)
+    assert "lr_scheduler_type" in fates(found, "differs")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -12,6 +12,9 @@ from luthier.importing import _training as training
 
 PREFERENCE_LOSSES = {"dpo": "sigmoid", "ipo": "ipo"}
 
+WARMUP, LONGEST_WARMUP = 0.03, 100
+"""Where the file names no warm-up: a share of all steps, and at most so many (`core/builders/base.py` there)."""
+
 TOO_LONG = {"drop": "drop", "truncate": "truncate", "raise": "fail"}
 
 NOTHING = {
@@ -237,12 +240,9 @@ def _training(translation: Translation) -> None:
         translation.same("max_steps", "training.max_steps", int(translation.get("max_steps")))
     training.batch(translation, "micro_batch_size", 1)
     translation.same("learning_rate", "training.learning_rate", translation.number("learning_rate", 2e-4))
-    training.schedule(translation, "lr_scheduler", "cosine")
-    if translation.has("cosine_min_lr_ratio"):
-        translation.same(
-            "cosine_min_lr_ratio", "training.schedule.minimum", translation.number("cosine_min_lr_ratio", 0)
-        )
-    training.optimiser(translation, "optimizer", "adamw_torch_fused")
+    _schedule(translation)
+    optimiser = str(translation.get("optimizer", "adamw_torch_fused"))
+    training.optimiser(translation, "optimizer", optimiser, betas=(0.95, 0.95) if optimiser == "muon" else (0.9, 0.999))
     if translation.has("seed"):
         translation.same("seed", "training.seed", int(translation.get("seed")))
     if translation.has("saves_per_epoch"):
@@ -252,6 +252,16 @@ def _training(translation: Translation) -> None:
     if translation.has("early_stopping_patience"):
         stopping = {"metric": "loss", "patience": int(translation.get("early_stopping_patience"))}
         translation.same("early_stopping_patience", "training.early_stopping", stopping)
+
+
+def _schedule(translation: Translation) -> None:
+    late = f"theirs ends after {LONGEST_WARMUP} steps at the latest"
+    training.schedule(translation, "lr_scheduler", "cosine", warmup=WARMUP, note=late)
+    lowest = "cosine_min_lr_ratio"
+    if translation.get("lr_scheduler", "cosine") not in ("cosine", "rex"):
+        translation.explain("nothing", {lowest: "their schedule has none"})
+    elif translation.has(lowest):
+        translation.same(lowest, "training.schedule.minimum", translation.number(lowest, 0))
 
 
 def _evaluation(translation: Translation) -> None:

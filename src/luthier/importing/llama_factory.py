@@ -89,11 +89,9 @@ NONE = {
     "use_apollo": "set training.optimizer, or stay with AdamW",
     "use_badam": "set training.optimizer, or stay with AdamW",
     "use_adam_mini": "set training.optimizer, or stay with AdamW",
-    "use_muon": "set training.optimizer, or stay with AdamW",
     "neftune_noise_alpha": "no noise is added",
     "ref_model": "the base with the adapter off is the reference",
     "create_new_adapter": "a run begins at its base",
-    "lr_scheduler_kwargs": "set training.schedule.minimum",
 }
 """Settings without an equivalent, and what is done instead."""
 
@@ -209,7 +207,12 @@ def _training(translation: Translation) -> None:
     training.batch(translation, "per_device_train_batch_size", 8)
     translation.same("learning_rate", "training.learning_rate", translation.number("learning_rate", 5e-5))
     training.schedule(translation, "lr_scheduler_type", "linear")
-    training.optimiser(translation, "optim", "adamw_torch")
+    if translation.get("use_muon"):
+        training.optimiser(translation, "use_muon", "muon")
+        translation.explain("nothing", {"optim": "use_muon comes first"})
+    else:
+        training.optimiser(translation, "optim", str(translation.get("optim", "adamw_torch")))
+        translation.explain("nothing", {"use_muon": ""})
     seed = int(translation.get("seed", 42))
     translation.same("seed", "training.seed", seed)
     epochs = translation.number("num_train_epochs", 3.0)
