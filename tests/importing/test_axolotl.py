@@ -1,5 +1,7 @@
 """Jobs as Axolotl's users write them, in Luthier's keys."""
 
+import re
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -44,6 +46,11 @@ COMMON = {
 ROWS = [{"path": "rows.jsonl", "type": "alpaca"}]
 
 
+def squeezed(text):
+    """Without what breaks lines of comments apart."""
+    return re.sub(r"[\s#]", "", text)
+
+
 @pytest.fixture
 def imported(tmp_path):
     """Writes a job and translates it; what Luthier reads back is what was meant."""
@@ -54,6 +61,8 @@ def imported(tmp_path):
             YAML().dump(COMMON | settings, stream)
         found = import_file(file)
         assert parse_config(found.yaml) == found.config
+        for setting in found.settings:
+            assert setting.fate != "differs" or squeezed(setting.note) in squeezed(found.yaml)
         assert {setting.key for setting in found.settings} >= set(COMMON | settings)
         return found
 
@@ -300,6 +309,13 @@ def test_types_of_preferences_that_differ(imported, kind, note):
     assert note in note_on(imported(datasets=[{"path": "pairs.jsonl", "type": kind}], rl="dpo"), "datasets")
 
 
+def test_ipo(imported):
+    rows = [{"path": "pairs.jsonl", "type": "chat_template.default"}]
+    found = imported(datasets=rows, rl="ipo", dpo_label_smoothing=0.1)
+    assert (found.config.task.loss, found.config.task.label_smoothing) == ("ipo", 0)
+    assert "dpo_label_smoothing" in fates(found, "nothing"), "theirs takes no notice of it"
+
+
 def test_full_tuning(imported):
     found = imported(datasets=ROWS, adapter=None, sequence_len=8192, sample_packing=True, deepspeed="zero3.json")
     assert found.config.method.name == "full"
@@ -345,6 +361,21 @@ def test_the_rest_of_lora_and_training(imported):
 def test_jobs_that_are_not_done_here(imported, settings, message):
     with pytest.raises(ConfigError, match=message):
         imported(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"base_model": None}, r"base_model in .*job\.yml: model\.base: got null, expected text"),
+        ({"lora_dropout": 3}, r"lora_dropout in .*job\.yml: method\.dropout"),
+        ({"lora_r": "many"}, r"lora_r is 'many'\n  where: lora_r in .*job\.yml\n  expected: a number"),
+        ({"max_steps": 2.5}, r"max_steps is 2\.5\n.*\n  expected: a whole number"),
+        ({"num_epochs": 0, "evals_per_epoch": 2}, r"num_epochs in .*job\.yml: training\.epochs"),
+    ],
+)
+def test_values_that_cannot_be_taken(imported, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        imported(datasets=ROWS, **settings)
 
 
 def test_other_files(tmp_path):

@@ -1,6 +1,7 @@
 """Jobs as LLaMA-Factory's users write them, in Luthier's keys."""
 
 import json
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -72,6 +73,11 @@ SETS = {
 }
 
 
+def squeezed(text):
+    """Without what breaks lines of comments apart."""
+    return re.sub(r"[\s#]", "", text)
+
+
 @pytest.fixture
 def imported(tmp_path):
     """Writes a job and translates it; what Luthier reads back is what was meant."""
@@ -86,6 +92,8 @@ def imported(tmp_path):
             YAML().dump({key: value for key, value in (COMMON | settings).items() if value != "left out"}, stream)
         found = import_file(file)
         assert parse_config(found.yaml) == found.config
+        for setting in found.settings:
+            assert setting.fate != "differs" or squeezed(setting.note) in squeezed(found.yaml)
         assert {setting.key for setting in found.settings} >= set(COMMON | settings) - {
             key for key, value in settings.items() if value == "left out"
         }
@@ -287,3 +295,9 @@ def test_a_fall_that_the_file_does_not_name(imported):
 def test_jobs_that_are_not_done_here(imported, settings, message):
     with pytest.raises(ConfigError, match=message):
         imported(**settings)
+
+
+def test_values_that_do_not_go_together(imported):
+    message = r"pref_loss, dpo_label_smoothing in .*job\.yaml: task: label_smoothing belongs to loss: sigmoid"
+    with pytest.raises(ConfigError, match=message):
+        imported(stage="dpo", pref_loss="ipo", dpo_label_smoothing=0.1, dataset="pairs")

@@ -65,7 +65,7 @@ def sources(translation: Translation, stage: str, file: Path) -> None:
 def _limit(translation: Translation, sets: int) -> None:
     if not translation.has("max_samples"):
         return
-    most = int(translation.get("max_samples"))
+    most = translation.whole("max_samples", 0)
     if sets > 1:
         note = f"theirs is for each of {sets} data sets, ours for all rows together"
         translation.differs("max_samples", "data.limit", most * sets, note)

@@ -141,13 +141,13 @@ def _schedule_options(translation: Translation, wanted: str) -> str:
 
 def _taken(translation: Translation, wanted: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What `lr_scheduler_kwargs` says, in Luthier's options."""
-    known, numbers = SCHEDULE_OPTIONS.get(wanted, {}), Translation(given)
+    known, numbers = SCHEDULE_OPTIONS.get(wanted, {}), Translation(given, translation.source)
     options = {known[key]: value for key, value in given.items() if key in known}
     rates = [key for key in LOWEST_RATES if key in given and wanted in SCHEDULE_OPTIONS]
     for key in rates:
         options["minimum"] = numbers.number(key, 0) / translation.values["training"]["learning_rate"]
     if waits := wanted == "reduce_lr_on_plateau" and "patience" in given:
-        options["patience"] = int(numbers.number("patience", 10)) + 1  # theirs lowers the rate one evaluation later
+        options["patience"] = numbers.whole("patience", 10) + 1  # theirs lowers the rate one evaluation later
     if options:
         left = [key for key in given if key not in (*known, *rates, *["patience"] * waits)]
         ours = f"training.schedule: {', '.join(f'{option}: {value}' for option, value in options.items())}"
@@ -189,7 +189,7 @@ def optimiser(translation: Translation, key: str, wanted: str, *, betas: tuple[f
 
 def batch(translation: Translation, per_device: str, default: int) -> None:
     """Rows of an optimiser step: those of a device, times how many steps are accumulated."""
-    rows, times = int(translation.get(per_device, default)), int(translation.get("gradient_accumulation_steps", 1))
+    rows, times = translation.whole(per_device, default), translation.whole("gradient_accumulation_steps", 1)
     note = f"{rows} rows x {times} accumulated, on one device: multiply by their number of devices"
     translation.same(per_device, "training.batch_size", rows * times, note)
     ours = f"training.batch_size: {rows * times}"
@@ -234,7 +234,7 @@ def every(translation: Translation, path: str, what: str, epochs: float) -> None
     if wanted == "no":
         translation.same(strategy, path, None)
     elif wanted == "epoch":
-        translation.same(strategy, path, _share(1 / epochs))
+        translation.same(strategy, path, _once_in(epochs))
     elif translation.has(strategy):
         translation.say(strategy, "same", note="as the steps say")
     if translation.has(steps):
@@ -245,21 +245,22 @@ def every(translation: Translation, path: str, what: str, epochs: float) -> None
             translation.say(steps, "nothing", note=f"{strategy} is {wanted}")
 
 
-def _share(value: float) -> float:
-    return min(1.0, round(value, 4))
+def _once_in(times: float) -> float | None:
+    """The share of all steps between two of so many times; None for never."""
+    return min(1.0, round(1 / times, 4)) if times else None
 
 
 def per_epoch(translation: Translation, key: str, path: str, epochs: float) -> None:
     """How often an epoch, as a share of all steps."""
     times = translation.number(key, 0)
-    translation.same(key, path, _share(1 / (times * epochs)) if times else None, f"{times:g} times an epoch")
+    translation.same(key, path, _once_in(times * epochs), f"{times:g} times an epoch")
 
 
 def kept(translation: Translation) -> None:
     """How many checkpoints are kept."""
     if translation.has("save_total_limit"):
         translation.same(
-            "save_total_limit", "training.checkpoint.keep", max(1, int(translation.get("save_total_limit")))
+            "save_total_limit", "training.checkpoint.keep", max(1, translation.whole("save_total_limit", 0))
         )
 
 
