@@ -91,7 +91,8 @@ def draft(path: str, *, base: str | None = None, task: str | None = None) -> Dra
     Args:
         path: the rows.
         base: the base model; None = one inside an installed package, else one of the hub.
-        task: the task; None = the only one for pairs of texts, several labels, scores and tags, else a language model.
+        task: the task; None = the only one for pairs of texts or answers, several labels, scores and
+            tags, else a language model.
 
     Raises:
         ConfigError: there is no such task, or it does not fit the rows.

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from luthier import registry
 from luthier.cli.frame import run
 from luthier.config import load_config, parse_config
 
@@ -57,6 +58,12 @@ def test_new_as_json(data, capsys):
     assert document["output"] == "other.yaml"
     assert document["profile"]["rows"] == 60
     assert document["config"]["data"]["labels"] == ["down", "up"]
+
+
+def test_the_help_of_new_names_every_task(capsys):
+    assert run(["new", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in registry.names("task") if name not in shown] == []
 
 
 def test_new_without_data_is_3(data, capsys):

@@ -144,11 +144,34 @@ def test_invalid_answers(sickroom):
 
 def test_few_rows(sickroom):
     sickroom.configure(training={"epochs": 2, "early_stopping": None}, method={"rank": 32})
-    sickroom.record(rows={"train": 60}, label_rows={"down": 20, "flat": 31, "up": 9})
+    sickroom.record(rows={"train": 60}, label_rows={"down": 20, "flat": 24, "up": 16})
     finding = sickroom.only("few_rows")
-    assert "60 training rows; labels with fewer than 10: 'up' (9)" in finding.seen
+    assert finding.seen == "60 training rows"
     changed = accepted(sickroom, finding)
     assert (changed.training.epochs, changed.method.rank) == (5, 8)
+
+
+def test_rare_labels(sickroom):
+    sickroom.configure(data={"balance": "oversample"})
+    sickroom.record(rows={"train": 100_000}, label_rows={"down": 49_988, "flat": 50_000, "up": 9, "odd": 3})
+    finding = sickroom.only("rare_labels")
+    assert finding.seen == "fewer than 10 training rows have 'odd' (3), 'up' (9)"
+    assert finding.change == {}, "nothing that concerns all other rows"
+
+
+def test_tags_are_not_balanced(sickroom):
+    sickroom.configure(task={"name": "token_classification"})
+    sickroom.record(label_rows={"O": 9000, "B-ORG": 40, "B-LAW": 5})
+    finding = sickroom.only("rare_labels")
+    assert finding.seen == "fewer than 10 training words have 'B-LAW' (5)"
+    assert "a row's one label" in diagnose(sickroom.run).unexamined["imbalance"]
+
+
+def test_only_a_metric_that_is_measured_picks_the_checkpoint(sickroom):
+    sickroom.record(label_rows={"down": 40, "flat": 240, "up": 60})
+    assert sickroom.only("imbalance").change == {"data.balance": "oversample", "evaluation.best": "f1_macro"}
+    sickroom.configure(evaluation={"metrics": ["accuracy"]})
+    assert sickroom.only("imbalance").change == {"data.balance": "oversample"}
 
 
 def test_uneven_labels(sickroom):

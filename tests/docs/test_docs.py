@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 from luthier import registry
 from luthier.cli import frame
 from luthier.config import RunConfig, parse_config
+from luthier.data.examples import Example
 from luthier.data.templates import named_templates
 from luthier.models.architectures import TABLE
 from luthier.recipes import recipes
@@ -172,11 +174,11 @@ def test_every_recipe_has_a_page_and_no_page_lacks_one():
 
 
 def test_the_pages_name_everything_there_is():
-    readme, models, rendering, page, training, tracking = (
+    readme, models, rendering, page, training, tracking, architecture, index = (
         (ROOT / path).read_text(encoding="utf-8")
         for path in (
             *("README.md", "docs/models.md", "docs/rendering.md", "docs/recipes.md"),
-            *("docs/training.md", "docs/tracking.md"),
+            *("docs/training.md", "docs/tracking.md", "docs/architecture.md", "docs/index.md"),
         )
     )
     assert [name for name in frame.COMMANDS if f"| `{name}" not in readme] == []
@@ -186,6 +188,8 @@ def test_the_pages_name_everything_there_is():
     plugins = [*registry.names("optimizer"), *registry.names("schedule")]
     assert [name for name in plugins if f"| `{name}` |" not in training] == []
     assert [name for name in registry.names("tracker") if f"| `{name}` |" not in tracking] == []
+    assert [name for kind in ("task", "method") for name in registry.names(kind) if f"`{name}`" not in index] == []
+    assert [kind.__name__ for kind in get_args(Example) if f"`{kind.__name__}`" not in architecture] == []
 
 
 def test_the_picture_shows_every_room():

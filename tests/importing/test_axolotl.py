@@ -1,5 +1,7 @@
 """Jobs as Axolotl's users write them, in Luthier's keys."""
 
+import re
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -44,6 +46,11 @@ COMMON = {
 ROWS = [{"path": "rows.jsonl", "type": "alpaca"}]
 
 
+def squeezed(text):
+    """Without what breaks lines of comments apart."""
+    return re.sub(r"[\s#]", "", text)
+
+
 @pytest.fixture
 def imported(tmp_path):
     """Writes a job and translates it; what Luthier reads back is what was meant."""
@@ -54,6 +61,8 @@ def imported(tmp_path):
             YAML().dump(COMMON | settings, stream)
         found = import_file(file)
         assert parse_config(found.yaml) == found.config
+        for setting in found.settings:
+            assert setting.fate != "differs" or squeezed(setting.note) in squeezed(found.yaml)
         assert {setting.key for setting in found.settings} >= set(COMMON | settings)
         return found
 
@@ -62,6 +71,10 @@ def imported(tmp_path):
 
 def fates(found, fate):
     return {setting.key for setting in found.settings if setting.fate == fate}
+
+
+def note_on(found, key):
+    return next(setting.note for setting in found.settings if setting.key == key)
 
 
 def test_lora(imported):
@@ -86,9 +99,84 @@ def test_optimisers_and_schedules_that_both_have(imported):
     training = found.config.training
     assert (training.optimizer.name, training.schedule.name, training.schedule.power) == ("adafactor", "polynomial", 1)
     assert "adam_beta1" in fates(found, "nothing")
-    found = imported(datasets=ROWS, optimizer="paged_adamw_8bit", lr_scheduler="greedy")
-    assert (found.config.training.optimizer.name, found.config.training.schedule.name) == ("adamw", "cosine")
-    assert {"optimizer", "lr_scheduler"} <= fates(found, "differs")
+    found = imported(datasets=ROWS, optimizer="muon", lr_scheduler="constant")
+    assert (found.config.training.optimizer.name, found.config.training.optimizer.beta1) == ("muon", 0.95)
+    assert {"optimizer", "lr_scheduler"} <= fates(found, "same")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "note"),
+    [
+        ("paged_adamw_8bit", "adamw_8bit", "stays in the device's memory"),
+        ("ao_adamw_4bit", "adamw", "in float32 instead of fewer bits"),
+        ("galore_adamw", "adamw", "there is no 'galore_adamw'"),
+        ("schedule_free_adamw", "adamw", "there is no 'schedule_free_adamw'"),
+        ("lion_8bit", "lion", "in float32 instead of fewer bits"),
+    ],
+)
+def test_optimisers_that_differ(imported, theirs, ours, note):
+    found = imported(datasets=ROWS, optimizer=theirs)
+    assert found.config.training.optimizer.name == ours
+    assert "optimizer" in fates(found, "differs")
+    assert note in note_on(found, "optimizer")
+
+
+def test_the_options_of_optimisers(imported):
+    found = imported(datasets=ROWS, optimizer="lion_32bit", adam_epsilon=1e-6)
+    assert "optimizer" in fates(found, "same")
+    assert found.config.training.optimizer.beta2 == 0.999, "which is theirs; ours is 0.99"
+    assert "adam_epsilon" in fates(found, "nothing")
+    found = imported(datasets=ROWS, optimizer="sgd", optim_args="nesterov=true")
+    assert found.config.training.optimizer.momentum == 0, "theirs has none by itself"
+    assert "optim_args" in fates(found, "none")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "options", "ours"),
+    [
+        (
+            "warmup_stable_decay",
+            {"num_decay_steps": 30, "min_lr_ratio": 0.1},
+            {"name": "wsd", "decay": 30, "shape": "cosine", "minimum": 0.1},
+        ),
+        (
+            "reduce_lr_on_plateau",
+            {"patience": 3, "factor": 0.2},
+            {"name": "plateau", "patience": 4, "factor": 0.2, "warmup": 0},
+        ),
+        ("reduce_lr_on_plateau", None, {"name": "plateau", "patience": 11, "factor": 0.1}),
+        ("cosine_with_restarts", {"num_cycles": 3}, {"name": "cosine", "cycles": 3}),
+        ("cosine_with_min_lr", {"min_lr": "2e-5"}, {"name": "cosine", "minimum": pytest.approx(0.1)}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.2}, {"name": "cosine", "minimum": 0.2}),
+        ("polynomial", {"power": 2.0, "lr_end": 2e-5}, {"power": 2.0, "minimum": pytest.approx(0.1)}),
+    ],
+)
+def test_schedules(imported, theirs, options, ours):
+    found = imported(datasets=ROWS, lr_scheduler=theirs, lr_scheduler_kwargs=options)
+    assert found.config.training.schedule.model_dump().items() >= ours.items()
+    assert "lr_scheduler_kwargs" in fates(found, "same" if options else "nothing")
+
+
+def test_what_of_schedules_differs(imported):
+    found = imported(datasets=ROWS, lr_scheduler="greedy", lr_scheduler_kwargs={"factor": 0.5})
+    assert found.config.training.schedule.name == "cosine"
+    assert "lr_scheduler" in fates(found, "differs")
+    assert "lr_scheduler_kwargs" in fates(found, "none")
+    options = {"num_decay_steps": 30, "warmup_type": "cosine"}
+    found = imported(datasets=ROWS, lr_scheduler="warmup_stable_decay", lr_scheduler_kwargs=options)
+    assert note_on(found, "lr_scheduler_kwargs") == "no equivalent: warmup_type"
+    found = imported(datasets=ROWS, lr_scheduler="linear", cosine_min_lr_ratio=0.1)
+    assert "cosine_min_lr_ratio" in fates(found, "nothing")
+    assert imported(datasets=ROWS, cosine_min_lr_ratio=0.1).config.training.schedule.minimum == 0.1
+
+
+def test_warm_up_that_the_file_does_not_name(imported):
+    found = imported(datasets=ROWS, warmup_ratio=None)
+    assert found.config.training.schedule.warmup == 0.03
+    assert "theirs ends after 100 steps at the latest" in note_on(found, "warmup_ratio")
+    found = imported(datasets=ROWS, warmup_ratio=None, warmup_steps=0)
+    assert found.config.training.schedule.warmup == 0, "the file says so"
+    assert imported(datasets=ROWS, warmup_steps=20).config.training.schedule.warmup == 20
 
 
 def test_qlora(imported):
@@ -104,10 +192,65 @@ def test_completion_and_pretraining(imported):
     config = imported(datasets=rows, sample_packing=True).config
     assert (config.data.train[0].format, config.data.train[0].columns) == ("text", {"text": "body"})
     assert (config.data.too_long, config.data.pack) == ("split", True)
-    found = imported(pretraining_dataset=[{"path": "allenai/c4", "name": "en", "type": "pretrain"}], max_steps=200)
+    rows = {"path": "owner/web", "name": "en", "type": "pretrain", "text_column": "body", "skip": 10}
+    found = imported(pretraining_dataset=[rows], max_steps=200)
     assert found.config.training.max_steps == 200
-    assert found.config.data.train[0].columns == {}
-    assert "pretraining_dataset" in fates(found, "differs"), "it is on a hub"
+    [source] = found.config.data.train
+    assert (source.path, source.subset, source.format, source.columns) == (
+        *("hub:owner/web", "en", "text"),
+        {"text": "body"},
+    )
+    assert note_on(found, "pretraining_dataset") == "hub:owner/web: no equivalent: skip"
+
+
+def test_data_sets_of_the_hub(imported):
+    rows = {"path": "owner/rows", "type": "alpaca", "name": "small", "split": "extra", "revision": "v2"}
+    found = imported(datasets=[rows], test_datasets=[{"path": "owner/rows", "type": "alpaca"}])
+    [train], [test] = found.config.data.train, found.config.data.validation
+    assert (train.path, train.subset, train.split) == ("hub:owner/rows@v2", "small", "extra")
+    assert (test.path, test.subset, test.split) == ("hub:owner/rows", None, "test"), "which Axolotl takes by itself"
+    assert {"datasets", "test_datasets"} <= fates(found, "same")
+    assert imported(datasets=[{"path": "oldest", "type": "alpaca"}]).config.data.train[0].path == "hub:oldest"
+    found = imported(datasets=[rows | {"split": "train[:10%]", "data_files": "one.json"}])
+    assert found.config.data.train[0].split == "train"
+    note = note_on(found, "datasets")
+    assert "split 'train[:10%]' has no equivalent: the whole split train is read" in note
+    assert "data_files have no equivalent" in note
+
+
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ({"split": "train[:10%]"}, "split 'train[:10%]' has no equivalent: every row is read"),
+        ({"name": "small", "shards": 4}, "no equivalent: name, shards"),
+        ({"ds_type": "csv"}, "ds_type csv has no equivalent"),
+        ({"type": "alpaca:chat"}, "type 'alpaca:chat' has a prompt of its own"),
+        ({"field_chosen": "good"}, "no equivalent: field_chosen"),
+        ({"type": "chat_template", "roles": {"assistant": ["gpt", "bot"]}}, "the roles gpt, bot are not known"),
+        ({"path": "s3://bucket/rows"}, "there is no such file"),
+    ],
+)
+def test_what_a_data_set_says_is_taken_or_named(imported, more, note):
+    found = imported(datasets=[ROWS[0] | more])
+    assert "datasets" in fates(found, "differs")
+    assert note in note_on(found, "datasets")
+
+
+def test_what_needs_nothing_is_not_named(imported):
+    rows = ROWS[0] | {"split": "train", "ds_type": "json", "trust_remote_code": False, "name": None}
+    chats = {"path": "chats.jsonl", "type": "chat_template", "roles": {"user": ["user"], "assistant": ["assistant"]}}
+    assert "datasets" in fates(imported(datasets=[rows]), "same")
+    assert "datasets" in fates(imported(datasets=[chats]), "same")
+
+
+def test_one_template_for_all_rows(imported):
+    turns = {"path": "chats.jsonl", "type": "chat_template", "chat_template": "gemma"}
+    found = imported(datasets=[*ROWS, turns], chat_template="llama3")
+    assert found.config.data.template == "alpaca"
+    assert "its template gemma becomes data.template: alpaca" in note_on(found, "datasets")
+    assert "chat_template" in fates(found, "nothing"), "no rows are written by it"
+    found = imported(datasets=[turns | {"chat_template": "chatml"}])
+    assert (found.config.data.template, fates(found, "differs")) == ("chatml", set())
 
 
 def test_chat_template(imported):
@@ -121,9 +264,9 @@ def test_chat_template(imported):
     assert "chat_template" in fates(found, "differs")
     assert imported(datasets=[turns], chat_template="chatml").config.data.template == "chatml"
     odd = turns | {"message_property_mappings": {"role": "who", "content": "what"}, "train_on_eos": "turn"}
-    line = next(s for s in imported(datasets=[odd]).settings if s.key == "datasets")
-    assert "rename them to role and content" in line.note
-    assert "train_on_eos have no equivalent" in line.note
+    note = note_on(imported(datasets=[odd]), "datasets")
+    assert "rename them to role and content" in note
+    assert "no equivalent: train_on_eos" in note
 
 
 def test_preferences(imported):
@@ -140,6 +283,37 @@ def test_preferences(imported):
     assert (found.config.task.name, found.config.task.beta, found.config.task.loss) == ("preference", 0.2, "sigmoid")
     assert found.config.data.train[0].columns == {"prompt": "conversation", "chosen": "good", "rejected": "bad"}
     assert found.config.data.template == "chat"
+    assert "datasets" in fates(found, "same")
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "template"),
+    [("chatml.intel", {"prompt": "question"}, "chatml"), ("llama3.icr", {"prompt": "input"}, "chat")],
+)
+def test_types_of_preferences(imported, kind, columns, template):
+    config = imported(datasets=[{"path": "pairs.jsonl", "type": kind}], rl="dpo").config
+    assert (config.data.train[0].columns, config.data.template) == (columns, template)
+
+
+@pytest.mark.parametrize(
+    ("kind", "note"),
+    [
+        ("zephyr.nectar", "type 'zephyr.nectar' has a layout of its own"),
+        ("chatml.other", "type 'chatml.other' has a layout of its own"),
+        ("llama3", "its template llama3 becomes data.template: chat"),
+        ({"field_prompt": "ask", "prompt_format": "<{prompt}>"}, "its prompt_format: write data.template like them"),
+        (None, "learns its texts as they are"),
+    ],
+)
+def test_types_of_preferences_that_differ(imported, kind, note):
+    assert note in note_on(imported(datasets=[{"path": "pairs.jsonl", "type": kind}], rl="dpo"), "datasets")
+
+
+def test_ipo(imported):
+    rows = [{"path": "pairs.jsonl", "type": "chat_template.default"}]
+    found = imported(datasets=rows, rl="ipo", dpo_label_smoothing=0.1)
+    assert (found.config.task.loss, found.config.task.label_smoothing) == ("ipo", 0)
+    assert "dpo_label_smoothing" in fates(found, "nothing"), "theirs takes no notice of it"
 
 
 def test_full_tuning(imported):
@@ -181,11 +355,27 @@ def test_the_rest_of_lora_and_training(imported):
         ({"datasets": ROWS, "reward_model": True}, "reward models"),
         ({"datasets": ROWS, "adapter": "llama-adapter"}, "adapter 'llama-adapter'"),
         ({}, "it names no data set"),
+        ({"datasets": [{"path": "a.jsonl", "type": "chat_template", "roles": ["bot"]}]}, "roles of a data set"),
     ],
 )
 def test_jobs_that_are_not_done_here(imported, settings, message):
     with pytest.raises(ConfigError, match=message):
         imported(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"base_model": None}, r"base_model in .*job\.yml: model\.base: got null, expected text"),
+        ({"lora_dropout": 3}, r"lora_dropout in .*job\.yml: method\.dropout"),
+        ({"lora_r": "many"}, r"lora_r is 'many'\n  where: lora_r in .*job\.yml\n  expected: a number"),
+        ({"max_steps": 2.5}, r"max_steps is 2\.5\n.*\n  expected: a whole number"),
+        ({"num_epochs": 0, "evals_per_epoch": 2}, r"num_epochs in .*job\.yml: training\.epochs"),
+    ],
+)
+def test_values_that_cannot_be_taken(imported, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        imported(datasets=ROWS, **settings)
 
 
 def test_other_files(tmp_path):

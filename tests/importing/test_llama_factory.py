@@ -1,6 +1,7 @@
 """Jobs as LLaMA-Factory's users write them, in Luthier's keys."""
 
 import json
+import re
 
 import pytest
 from ruamel.yaml import YAML
@@ -56,8 +57,25 @@ SETS = {
         "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
     },
     "web": {"file_name": "web.jsonl", "columns": {"prompt": "content"}},
-    "hub": {"hf_hub_url": "someone/rows"},
+    "hub": {"hf_hub_url": "someone/rows", "subset": "small", "split": "extra"},
+    "part": {"hf_hub_url": "someone/rows", "split": "train[:10%]", "folder": "here", "num_samples": 5},
+    "slice": {"file_name": "questions.json", "split": "train[:10%]"},
+    "script": {"script_url": "rows.py"},
+    "scope": {"ms_hub_url": "someone/rows"},
+    "bots": {
+        "file_name": "bots.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "turns", "images": "pictures"},
+        "tags": {"assistant_tag": "bot", "content_tag": "text"},
+    },
+    "systems": {"file_name": "s.json", "formatting": "openai", "columns": {"messages": "turns", "system": "rules"}},
+    "called": {"file_name": "c.json", "columns": {"prompt": "ask", "tools": "functions"}},
 }
+
+
+def squeezed(text):
+    """Without what breaks lines of comments apart."""
+    return re.sub(r"[\s#]", "", text)
 
 
 @pytest.fixture
@@ -74,6 +92,8 @@ def imported(tmp_path):
             YAML().dump({key: value for key, value in (COMMON | settings).items() if value != "left out"}, stream)
         found = import_file(file)
         assert parse_config(found.yaml) == found.config
+        for setting in found.settings:
+            assert setting.fate != "differs" or squeezed(setting.note) in squeezed(found.yaml)
         assert {setting.key for setting in found.settings} >= set(COMMON | settings) - {
             key for key, value in settings.items() if value == "left out"
         }
@@ -208,16 +228,59 @@ def test_defaults_that_matter_are_written(imported):
     assert (rank.value, rank.ours) == ("(default)", "method.rank: 8")
 
 
+def test_data_sets_of_the_hub(imported):
+    found = imported(dataset="hub")
+    [source] = found.config.data.train
+    assert (source.path, source.subset, source.split) == ("hub:someone/rows", "small", "extra")
+    assert "dataset" in fates(found, "same")
+    [source] = imported(dataset="someone/others", dataset_dir="ONLINE").config.data.train
+    assert (source.path, source.format) == ("hub:someone/others", "alpaca")
+
+
+def test_a_catalogue_that_cannot_be_read(imported, tmp_path):
+    for text, message in (("{", "not valid JSON"), ('{"questions": "questions.json"}', "what the data sets are")):
+        (tmp_path / "data" / "dataset_info.json").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            imported(dataset="questions")
+
+
 @pytest.mark.parametrize(
-    ("settings", "path", "note"),
-    [({"dataset": "hub"}, "someone/rows", "of a hub"), ({"dataset": "absent"}, "absent.json", "not in dataset_info")],
+    ("name", "path", "note"),
+    [
+        ("absent", "absent.json", "not in dataset_info"),
+        ("part", "hub:someone/rows", "split 'train[:10%]' has no equivalent: the whole split train is read"),
+        ("part", "hub:someone/rows", "folder 'here' has no equivalent: all files are read; num_samples 5 has no"),
+        ("slice", "questions.json", "split 'train[:10%]' has no equivalent: every row is read"),
+        ("script", "rows.py", "a script writes its rows"),
+        ("scope", "someone/rows", "a data set of ModelScope"),
+        ("bots", "bots.json", "columns that are left out: images; turns have text, bot, which is not known here"),
+        ("systems", "s.json", "columns that are left out: system"),
+        ("called", "c.json", "columns that are left out: tools"),
+    ],
 )
-def test_rows_that_are_not_there(imported, settings, path, note):
-    found = imported(**settings)
+def test_what_a_data_set_says_is_taken_or_named(imported, name, path, note):
+    found = imported(dataset=name)
     assert found.config.data.train[0].path.endswith(path)
     line = next(setting for setting in found.settings if setting.key == "dataset")
     assert line.fate == "differs"
     assert note in line.note
+
+
+def test_muon(imported):
+    found = imported(dataset="questions", use_muon=True, optim="adamw_torch", adam_beta2=0.95)
+    optimizer = found.config.training.optimizer
+    assert (optimizer.name, optimizer.beta1, optimizer.beta2) == ("muon", 0.9, 0.95)
+    assert "use_muon" in fates(found, "same")
+    assert "optim" in fates(found, "nothing")
+    assert imported(dataset="questions", use_muon=False).config.training.optimizer.name == "adamw"
+
+
+def test_a_fall_that_the_file_does_not_name(imported):
+    schedule = imported(dataset="questions", lr_scheduler_type="warmup_stable_decay").config.training.schedule
+    assert (schedule.name, schedule.warmup, schedule.decay, schedule.shape) == ("wsd", 0.1, 0.6, "cosine")
+    found = imported(dataset="questions", lr_scheduler_type="warmup_stable_decay", warmup_steps=10)
+    assert found.config.training.schedule.decay == pytest.approx(2 / 3, abs=1e-3)
+    assert "lr_scheduler_type" in fates(found, "differs")
 
 
 @pytest.mark.parametrize(
@@ -232,3 +295,9 @@ def test_rows_that_are_not_there(imported, settings, path, note):
 def test_jobs_that_are_not_done_here(imported, settings, message):
     with pytest.raises(ConfigError, match=message):
         imported(**settings)
+
+
+def test_values_that_do_not_go_together(imported):
+    message = r"pref_loss, dpo_label_smoothing in .*job\.yaml: task: label_smoothing belongs to loss: sigmoid"
+    with pytest.raises(ConfigError, match=message):
+        imported(stage="dpo", pref_loss="ipo", dpo_label_smoothing=0.1, dataset="pairs")

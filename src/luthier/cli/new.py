@@ -23,7 +23,10 @@ def command(
     base: Annotated[
         str | None, typer.Option(help="Base model: hub id, folder, .gguf file, or package:MODULE/FILE.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="causal_lm, seq2seq or sequence_classification.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="causal_lm, preference, seq2seq, sequence_classification or token_classification."),
+    ] = None,
     output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the configuration.")] = Path("run.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     lang: Lang = "en",

@@ -16,6 +16,7 @@ from luthier.diagnosis._finding import NotExamined
 from luthier.methods import Method
 from luthier.runs import Event, Run, read_events
 from luthier.runs.files import cache_folder, read_json
+from luthier.tasks import Form, form_of
 from luthier.training.guidance import middle_rate
 
 FEWEST_STEPS = 10
@@ -100,6 +101,22 @@ class Case:
         """Training rows of every label; none for free answers."""
         rows: Mapping[str, int] = self.record.get("data", {}).get("label_rows", {})
         return rows
+
+    @cached_property
+    def form(self) -> Form:
+        """How answers are to be read."""
+        return form_of(registry.load("task", self.config.task.name)(self.config.task))
+
+    @property
+    def balancing(self) -> dict[str, Any]:
+        """What makes rare labels count as much as common ones, where it is not done yet: keys with their values."""
+        evaluation = self.config.evaluation
+        change: dict[str, Any] = {}
+        if self.config.data.balance is None and self.form == "plain":
+            change["data.balance"] = "oversample"
+        if evaluation.best == "auto" and "f1_macro" in evaluation.metrics:
+            change["evaluation.best"] = "f1_macro"
+        return change
 
     @cached_property
     def prepared(self) -> Prepared:

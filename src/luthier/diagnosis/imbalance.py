@@ -20,6 +20,8 @@ class Imbalance(Symptom):
         counts = case.label_rows
         if len(counts) < 2:
             raise NotExamined("there are no labels, or they were not counted")
+        if case.form != "plain":
+            raise NotExamined("balancing goes by a row's one label, and these rows have several labels or tags")
         uneven = uneven_labels(counts)
         if case.config.data.balance is not None or not uneven:
             return
@@ -31,7 +33,7 @@ class Imbalance(Symptom):
             "warning" if recall is not None and recall < POOR else "note",
             f"{uneven}{told}",
             "a model that answers the commonest label is right most of the time",
-            {"data.balance": "oversample", "evaluation.best": "f1_macro"},
+            case.balancing,
         )
 
     def _recall(self, case: Case, label: str) -> float | None:

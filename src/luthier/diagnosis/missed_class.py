@@ -33,13 +33,8 @@ class MissedClass(Symptom):
         )
 
     def _more_of_it(self, case: Case, missed: list[str]) -> dict[str, Any]:
-        config = case.config
-        change: dict[str, Any] = {}
-        if config.data.balance is None:
-            change["data.balance"] = "oversample"
-        if config.evaluation.best == "auto" and "f1_macro" in config.evaluation.metrics:
-            change["evaluation.best"] = "f1_macro"
+        change = case.balancing
         rows = [case.label_rows[label] for label in missed if label in case.label_rows]
         if not change or (rows and min(rows) >= max(case.label_rows.values()) / 2):
-            change["training.epochs"] = 2 * config.training.epochs
+            change["training.epochs"] = 2 * case.config.training.epochs
         return change

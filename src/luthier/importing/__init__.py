@@ -7,19 +7,23 @@ of each key what it becomes here. What it does not mention is listed as not know
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from luthier import registry
 from luthier.config import RunConfig
+from luthier.config.messages import Document, explain
+from luthier.config.overrides import Keys
 from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError
-from luthier.importing._translation import Setting, Translation
+from luthier.importing._translation import Setting, Translation, joined
 
 __all__ = ["Imported", "Importer", "Setting", "Translation", "import_file"]
 
@@ -68,7 +72,8 @@ def import_file(file: Path) -> Imported:
     """Translates a file.
 
     Raises:
-        ConfigError: it is not there, no YAML, of no known tool, or of a job that Luthier does not do.
+        ConfigError: it is not there, no YAML, of no known tool, of a job that Luthier does not do, or a value in it is
+            none that its key can have.
     """
     given = _read(file)
     importers: list[Importer] = [registry.load("importer", name)() for name in registry.names("importer")]
@@ -76,13 +81,51 @@ def import_file(file: Path) -> Imported:
     if importer is None:
         titles = " or ".join(importer.title for importer in importers)
         raise ConfigError("no known tool writes such a file", where=str(file), expected=f"a YAML file of {titles}")
-    translation = Translation(given)
+    translation = Translation(given, str(file))
     importer.translate(translation, file)
     settings = translation.finish()
-    config = RunConfig.model_validate(translation.values)
+    config = _validated(translation, settings)
     header = [f"{file.name} of {importer.title}, by `luthier import-config`."]
-    notes = {s.ours: f"{s.key}: {s.value}. {s.note}".strip() for s in settings if s.fate == "differs" and s.note}
-    return Imported(importer.title, config, to_yaml(config, header=header, notes=notes), settings)
+    return Imported(importer.title, config, to_yaml(config, header=header, notes=_notes(settings)), settings)
+
+
+def _validated(translation: Translation, settings: Sequence[Setting]) -> RunConfig:
+    try:
+        return RunConfig.model_validate(translation.values)
+    except ValidationError as error:
+        written = [setting for setting in settings if setting.key in translation.given]
+        lines = explain(error, _Foreign(translation.source, CommentedMap(translation.values), {}, written))
+        raise ConfigError(
+            "what the file says gives no valid configuration:\n" + "\n".join(f"- {line}" for line in lines),
+            hint="mend these keys there, or leave them out and set Luthier's in the new file",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Foreign(Document):
+    """A configuration out of another tool's file: errors stand at that tool's keys."""
+
+    settings: Sequence[Setting]
+
+    def where(self, keys: Keys) -> str:
+        """The tool's keys that say what stands at these of Luthier, or below them."""
+        named = [setting.key for setting in self.settings if setting.ours and _together(setting, keys)]
+        return f"{', '.join(named)} in {self.source}" if keys and named else self.source
+
+
+def _together(setting: Setting, keys: Keys) -> bool:
+    """Whether a setting's key here and other keys lie on one way down."""
+    return all(ours == key for ours, key in zip(setting.path.split("."), keys, strict=False))
+
+
+def _notes(settings: Sequence[Setting]) -> dict[str, str]:
+    """What differs, by the dotted path of Luthier's key."""
+    notes: dict[str, str] = {}
+    for setting in settings:
+        if setting.fate == "differs":
+            told = f"{setting.key}: {setting.value}. {setting.note}"
+            notes[setting.path] = joined(notes.get(setting.path, ""), told)
+    return notes
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -3,28 +3,69 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from luthier import registry
 from luthier.errors import ConfigError
 from luthier.importing._translation import Translation
 
+SCHEDULE, WARMUP = "training.schedule.name", "training.schedule.warmup"
+
 SCHEDULES = {
-    "cosine": "cosine",
-    "cosine_with_restarts": "cosine",
+    **dict.fromkeys(("cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr"), "cosine"),
     "inverse_sqrt": "inverse_sqrt",
     "linear": "linear",
     "polynomial": "polynomial",
-    "constant": "constant",
-    "constant_with_warmup": "constant",
+    **dict.fromkeys(("constant", "constant_with_warmup"), "constant"),
+    "warmup_stable_decay": "wsd",
+    "reduce_lr_on_plateau": "plateau",
 }
 """Their schedules that Luthier has."""
 
-OPTIMISERS = {
-    **dict.fromkeys(("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw"), "adamw"),
-    **dict.fromkeys(("adamw_bnb_8bit", "adamw_8bit"), "adamw_8bit"),
-    "adafactor": "adafactor",
+WITHOUT_WARMUP = ("constant", "reduce_lr_on_plateau")
+
+SCHEDULE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "polynomial": {"power": 1.0},
+    "warmup_stable_decay": {"shape": "cosine"},
+    "reduce_lr_on_plateau": {"metric": "loss", "factor": 0.1, "patience": 11},
 }
-"""Their optimisers that Luthier has."""
+"""Options of Luthier's schedule that do what theirs does by itself."""
+
+SCHEDULE_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "cosine_with_restarts": {"num_cycles": "cycles"},
+    "cosine_with_min_lr": {"min_lr_rate": "minimum"},
+    "cosine_warmup_with_min_lr": {"min_lr_rate": "minimum"},
+    "polynomial": {"power": "power"},
+    "warmup_stable_decay": {"num_decay_steps": "decay", "decay_type": "shape", "min_lr_ratio": "minimum"},
+    "reduce_lr_on_plateau": {"factor": "factor"},
+}
+"""Keys of `lr_scheduler_kwargs` with another name here and the same meaning."""
+
+LOWEST_RATES = ("min_lr", "lr_end")
+"""Others of them, which are rates where Luthier's `minimum` is a share of the peak."""
+
+_FEWER_BITS = "the same steps, with the optimiser's state in float32 instead of fewer bits"
+_PAGED = "the same steps; the optimiser's state stays in the device's memory"
+
+OPTIMISERS = {
+    **dict.fromkeys(("adamw", "adamw_hf", "adamw_torch", "adamw_torch_fused", "optimi_adamw"), ("adamw", "")),
+    **dict.fromkeys(("adamw_torch_xla", "adamw_torch_npu_fused", "adamw_apex_fused"), ("adamw", "")),
+    **dict.fromkeys(
+        ("adamw_torch_8bit", "adamw_torch_4bit", "ao_adamw_8bit", "ao_adamw_4bit", "ao_adamw_fp8", "flash_adamw"),
+        ("adamw", _FEWER_BITS),
+    ),
+    "paged_adamw_32bit": ("adamw", _PAGED),
+    **dict.fromkeys(("adamw_bnb_8bit", "adamw_8bit"), ("adamw_8bit", "")),
+    "paged_adamw_8bit": ("adamw_8bit", _PAGED),
+    "adafactor": ("adafactor", ""),
+    "lion_32bit": ("lion", ""),
+    "paged_lion_32bit": ("lion", _PAGED),
+    **dict.fromkeys(("lion_8bit", "paged_lion_8bit"), ("lion", _FEWER_BITS)),
+    "muon": ("muon", ""),
+    "sgd": ("sgd", ""),
+}
+"""Their optimisers that Luthier has, and what is different."""
 
 
 FOLDERS = {"saves", "outputs", "output", "out", "runs", "checkpoints", "models"}
@@ -42,53 +83,103 @@ def name(translation: Translation) -> None:
         translation.same("output_dir", "name", made, note)
 
 
-def schedule(translation: Translation, key: str, default: str) -> None:
-    """Schedule with warm-up, by the tool's key."""
+def schedule(translation: Translation, key: str, default: str, *, warmup: float = 0.0, note: str = "") -> None:
+    """Schedule with warm-up and its other options; `training.learning_rate` is known already.
+
+    Args:
+        translation: both sides.
+        key: the tool's key of the schedule.
+        default: its schedule where the file names none.
+        warmup: the same of the warm-up, as a share of all steps.
+        note: what to know about that one.
+    """
     wanted = str(translation.get(key, default))
-    ours = SCHEDULES.get(wanted, "cosine")
-    if wanted in SCHEDULES:
-        translation.same(key, "training.schedule.name", ours)
+    _warmup(translation, wanted, warmup, note)
+    told = _schedule_options(translation, wanted)
+    if wanted not in SCHEDULES:
+        translation.differs(key, SCHEDULE, "cosine", f"there is no '{wanted}'; cosine is nearest")
+    elif told:
+        translation.differs(key, SCHEDULE, SCHEDULES[wanted], told)
     else:
-        translation.differs(key, "training.schedule.name", ours, f"there is no '{wanted}'; cosine is nearest")
-    if wanted == "polynomial":
-        translation.put("training.schedule.power", 1.0)
-    steps, share = translation.get("warmup_steps"), translation.get("warmup_ratio")
-    if wanted == "constant":
-        translation.put("training.schedule.warmup", 0)
-        for each in ("warmup_steps", "warmup_ratio"):
-            if translation.has(each):
-                translation.say(each, "nothing", note="their constant schedule has no warm-up")
-    elif steps:
-        if float(steps) < 1:
-            translation.same("warmup_steps", "training.schedule.warmup", float(steps), "a share of all steps")
-        else:
-            translation.same("warmup_steps", "training.schedule.warmup", int(steps))
-        if translation.has("warmup_ratio"):
-            translation.say("warmup_ratio", "nothing", note="warmup_steps comes first")
-    else:
-        translation.same("warmup_ratio", "training.schedule.warmup", float(share or 0))
-        if "warmup_steps" in translation.given:
-            translation.say("warmup_steps", "nothing")
+        translation.same(key, SCHEDULE, SCHEDULES[wanted])
 
 
-def optimiser(translation: Translation, key: str, default: str) -> None:
-    """The optimiser; those that Luthier does not have become AdamW, and that is said."""
-    wanted = str(translation.get(key, default))
-    ours = OPTIMISERS.get(wanted, "adamw")
-    if wanted in OPTIMISERS:
+def _warmup(translation: Translation, wanted: str, default: float, note: str) -> None:
+    steps = translation.number("warmup_steps", 0)
+    if wanted in WITHOUT_WARMUP:
+        translation.put(WARMUP, 0)
+        translation.explain("nothing", dict.fromkeys(("warmup_steps", "warmup_ratio"), "their schedule has no warm-up"))
+    elif steps or (translation.has("warmup_steps") and not translation.has("warmup_ratio")):
+        told = "a share of all steps" if 0 < steps < 1 else ""
+        translation.same("warmup_steps", WARMUP, steps if told else int(steps), told)
+        translation.explain("nothing", {"warmup_ratio": "warmup_steps comes first"})
+    elif note and not translation.has("warmup_ratio"):
+        translation.differs("warmup_ratio", WARMUP, default, note)
+    else:
+        translation.same("warmup_ratio", WARMUP, translation.number("warmup_ratio", default))
+        translation.explain("nothing", {"warmup_steps": "warmup_ratio says it"})
+
+
+def _schedule_options(translation: Translation, wanted: str) -> str:
+    """The schedule's other options; what to know about it."""
+    options = dict(SCHEDULE_DEFAULTS.get(wanted, {}))
+    given = translation.get("lr_scheduler_kwargs", {})
+    if isinstance(given, Mapping):
+        options |= _taken(translation, wanted, given)
+    translation.explain("none", {"lr_scheduler_kwargs": "set training.schedule"})
+    note = ""
+    if wanted == "warmup_stable_decay" and "decay" not in options:
+        warmup = translation.values["training"]["schedule"]["warmup"]
+        options["decay"] = round(2 / 3 * (1 - (warmup if isinstance(warmup, float) else 0)), 4)
+        note = "" if isinstance(warmup, float) else "theirs falls over two thirds of the steps after the warm-up"
+    if wanted == "reduce_lr_on_plateau":
+        note = "whatever is better counts here; theirs has to be better by a ten-thousandth"
+    for option, value in options.items():
+        translation.put(f"training.schedule.{option}", value)
+    return note
+
+
+def _taken(translation: Translation, wanted: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `lr_scheduler_kwargs` says, in Luthier's options."""
+    known, numbers = SCHEDULE_OPTIONS.get(wanted, {}), Translation(given, translation.source)
+    options = {known[key]: value for key, value in given.items() if key in known}
+    rates = [key for key in LOWEST_RATES if key in given and wanted in SCHEDULE_OPTIONS]
+    for key in rates:
+        options["minimum"] = numbers.number(key, 0) / translation.values["training"]["learning_rate"]
+    if waits := wanted == "reduce_lr_on_plateau" and "patience" in given:
+        options["patience"] = numbers.whole("patience", 10) + 1  # theirs lowers the rate one evaluation later
+    if options:
+        left = [key for key in given if key not in (*known, *rates, *["patience"] * waits)]
+        ours = f"training.schedule: {', '.join(f'{option}: {value}' for option, value in options.items())}"
+        note = f"no equivalent: {', '.join(left)}" if left else ""
+        translation.say("lr_scheduler_kwargs", "differs" if left else "same", ours, note)
+    return options
+
+
+def optimiser(translation: Translation, key: str, wanted: str, *, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    """The optimiser; those that Luthier does not have become AdamW, and that is said.
+
+    Args:
+        translation: both sides.
+        key: the tool's key of it.
+        wanted: its name there.
+        betas: how slowly the tool's means move where the file does not say.
+    """
+    ours, note = OPTIMISERS.get(wanted, ("adamw", f"there is no '{wanted}': its rate may not fit AdamW"))
+    if note:
+        translation.differs(key, "training.optimizer.name", ours, note)
+    else:
         translation.same(key, "training.optimizer.name", ours)
-    elif "adamw" in wanted:
-        note = "the same steps, with the optimiser's state in float32 instead of 8 bits or paged memory"
-        translation.differs(key, "training.optimizer.name", "adamw", note)
-    else:
-        translation.differs(
-            key, "training.optimizer.name", "adamw", f"there is no '{wanted}': its rate may not fit AdamW"
-        )
-    for theirs, option in {"adam_beta1": "beta1", "adam_beta2": "beta2", "adam_epsilon": "epsilon"}.items():
-        if translation.has(theirs) and ours == "adafactor":
-            translation.say(theirs, "nothing", note="Adafactor has none")
-        elif translation.has(theirs):
-            translation.same(theirs, f"training.optimizer.{option}", translation.number(theirs, 0))
+    known = registry.load("optimizer", ours).Options.model_fields
+    usual = {"adam_beta1": ("beta1", betas[0]), "adam_beta2": ("beta2", betas[1]), "adam_epsilon": ("epsilon", 1e-8)}
+    for theirs, (option, value) in usual.items():
+        if option not in known:
+            translation.explain("nothing", {theirs: f"{ours} has none"})
+        elif translation.has(theirs) or known[option].default != value:
+            translation.same(theirs, f"training.optimizer.{option}", translation.number(theirs, value))
+    if ours == "sgd":
+        translation.put("training.optimizer.momentum", 0.0)
+    translation.explain("none", {"optim_args": "set training.optimizer"})
     translation.same("weight_decay", "training.optimizer.weight_decay", translation.number("weight_decay", 0.0))
     translation.put("training.max_grad_norm", 1.0)
     if translation.has("max_grad_norm"):
@@ -98,7 +189,7 @@ def optimiser(translation: Translation, key: str, default: str) -> None:
 
 def batch(translation: Translation, per_device: str, default: int) -> None:
     """Rows of an optimiser step: those of a device, times how many steps are accumulated."""
-    rows, times = int(translation.get(per_device, default)), int(translation.get("gradient_accumulation_steps", 1))
+    rows, times = translation.whole(per_device, default), translation.whole("gradient_accumulation_steps", 1)
     note = f"{rows} rows x {times} accumulated, on one device: multiply by their number of devices"
     translation.same(per_device, "training.batch_size", rows * times, note)
     ours = f"training.batch_size: {rows * times}"
@@ -143,7 +234,7 @@ def every(translation: Translation, path: str, what: str, epochs: float) -> None
     if wanted == "no":
         translation.same(strategy, path, None)
     elif wanted == "epoch":
-        translation.same(strategy, path, _share(1 / epochs))
+        translation.same(strategy, path, _once_in(epochs))
     elif translation.has(strategy):
         translation.say(strategy, "same", note="as the steps say")
     if translation.has(steps):
@@ -154,21 +245,22 @@ def every(translation: Translation, path: str, what: str, epochs: float) -> None
             translation.say(steps, "nothing", note=f"{strategy} is {wanted}")
 
 
-def _share(value: float) -> float:
-    return min(1.0, round(value, 4))
+def _once_in(times: float) -> float | None:
+    """The share of all steps between two of so many times; None for never."""
+    return min(1.0, round(1 / times, 4)) if times else None
 
 
 def per_epoch(translation: Translation, key: str, path: str, epochs: float) -> None:
     """How often an epoch, as a share of all steps."""
     times = translation.number(key, 0)
-    translation.same(key, path, _share(1 / (times * epochs)) if times else None, f"{times:g} times an epoch")
+    translation.same(key, path, _once_in(times * epochs), f"{times:g} times an epoch")
 
 
 def kept(translation: Translation) -> None:
     """How many checkpoints are kept."""
     if translation.has("save_total_limit"):
         translation.same(
-            "save_total_limit", "training.checkpoint.keep", max(1, int(translation.get("save_total_limit")))
+            "save_total_limit", "training.checkpoint.keep", max(1, translation.whole("save_total_limit", 0))
         )
 
 

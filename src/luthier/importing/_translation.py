@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from luthier.errors import ConfigError
+
 Fate = Literal["same", "differs", "none", "unknown", "nothing"]
 """Taken over; taken over with a difference; no equivalent; a key that is not known; needs nothing here."""
 
@@ -28,16 +30,23 @@ class Setting:
     fate: Fate
     note: str
 
+    @property
+    def path(self) -> str:
+        """The key here by itself, dotted."""
+        return self.ours.partition(":")[0]
+
 
 class Translation:
     """Collects values and lines. A key that nobody speaks of is not known.
 
     Attributes:
+        given: the tool's keys and values.
+        source: what the file is called.
         values: Luthier's configuration so far, nested.
     """
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.given = given
+    def __init__(self, given: Mapping[str, Any], source: str) -> None:
+        self.given, self.source = given, source
         self.values: dict[str, Any] = {}
         self._settings: dict[str, Setting] = {}
 
@@ -50,8 +59,30 @@ class Translation:
         return self.given[key] if self.has(key) else default
 
     def number(self, key: str, default: float) -> float:
-        """A key's value as a number: some write 1e-4, which YAML takes for text."""
-        return float(self.get(key, default))
+        """A key's value as a number: some write 1e-4, which YAML takes for text.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        value = self.get(key, default)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise self._wrong(key, "a number") from error
+
+    def whole(self, key: str, default: int) -> int:
+        """A key's value as a whole number.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        value = self.number(key, default)
+        if not value.is_integer():
+            raise self._wrong(key, "a whole number")
+        return int(value)
+
+    def _wrong(self, key: str, expected: str) -> ConfigError:
+        return ConfigError(f"{key} is {self.get(key)!r}", where=f"{key} in {self.source}", expected=expected)
 
     def put(self, path: str, value: Any) -> None:
         """Sets one of Luthier's keys."""
@@ -101,6 +132,11 @@ class Translation:
                 self.say(key, "nothing" if empty else "unknown", note="left empty" if empty else "not known to Luthier")
         order = {key: place for place, key in enumerate(self.given)}
         return sorted(self._settings.values(), key=lambda setting: order.get(setting.key, len(order)))
+
+
+def joined(*notes: str) -> str:
+    """Notes as one; empty ones are left out."""
+    return "; ".join(filter(None, notes))
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,9 @@ from luthier.importing import _training as training
 
 PREFERENCE_LOSSES = {"dpo": "sigmoid", "ipo": "ipo"}
 
+WARMUP, LONGEST_WARMUP = 0.03, 100
+"""Where the file names no warm-up: a share of all steps, and at most so many (`core/builders/base.py` there)."""
+
 TOO_LONG = {"drop": "drop", "truncate": "truncate", "raise": "fail"}
 
 NOTHING = {
@@ -163,10 +166,10 @@ def _task(translation: Translation, file: Path) -> None:
         raise training.unsupported(f"rl '{wanted}'", "rl", file, " or ".join(PREFERENCE_LOSSES))
     translation.same("rl", "task.name", "preference")
     translation.put("task.loss", PREFERENCE_LOSSES[wanted])
-    translation.copy(
-        {"rl_beta": "task.beta", "dpo_beta": "task.beta", "dpo_label_smoothing": "task.label_smoothing"}
-        | {"rpo_alpha": "task.sft_weight"}
-    )
+    translation.copy({"rl_beta": "task.beta", "dpo_beta": "task.beta", "rpo_alpha": "task.sft_weight"})
+    if wanted == "dpo":
+        translation.copy({"dpo_label_smoothing": "task.label_smoothing"})
+    translation.explain("nothing", {"dpo_label_smoothing": f"their {wanted} has none"})
 
 
 def _method(translation: Translation, file: Path) -> None:
@@ -182,7 +185,7 @@ def _method(translation: Translation, file: Path) -> None:
     translation.same("adapter", "method.name", "lora")
     if adapter == "qlora" and not (translation.get("load_in_4bit") or translation.get("load_in_8bit")):
         translation.put("model.quantise", "nf4")
-    translation.same("lora_r", "method.rank", int(translation.get("lora_r", 8)))
+    translation.same("lora_r", "method.rank", translation.whole("lora_r", 8))
     translation.same("lora_alpha", "method.alpha", translation.number("lora_alpha", 16))
     translation.same("lora_dropout", "method.dropout", translation.number("lora_dropout", 0.0))
     _targets(translation)
@@ -213,7 +216,7 @@ def _targets(translation: Translation) -> None:
 
 
 def _lengths(translation: Translation) -> None:
-    translation.same("sequence_len", "data.max_length", int(translation.get("sequence_len", 512)))
+    translation.same("sequence_len", "data.max_length", translation.whole("sequence_len", 512))
     documents = all(source["format"] == "text" for source in translation.values["data"]["train"])
     packed = bool(translation.get("sample_packing"))
     if documents:
@@ -227,31 +230,40 @@ def _lengths(translation: Translation) -> None:
             "rows are not packed: training.batch_size counts rows, theirs counts packed sequences of several rows, so "
             "raise it by about sequence_len over your rows' usual length"
         )
-        translation.explain("differs" if packed else "nothing", {"sample_packing": note})
+        if packed:
+            translation.say("sample_packing", "differs", "training.batch_size", note)
+        translation.explain("nothing", {"sample_packing": ""})
 
 
 def _training(translation: Translation) -> None:
     epochs = translation.number("num_epochs", 1.0)
     translation.same("num_epochs", "training.epochs", epochs)
     if translation.number("max_steps", -1) > 0:
-        translation.same("max_steps", "training.max_steps", int(translation.get("max_steps")))
+        translation.same("max_steps", "training.max_steps", translation.whole("max_steps", 0))
     training.batch(translation, "micro_batch_size", 1)
     translation.same("learning_rate", "training.learning_rate", translation.number("learning_rate", 2e-4))
-    training.schedule(translation, "lr_scheduler", "cosine")
-    if translation.has("cosine_min_lr_ratio"):
-        translation.same(
-            "cosine_min_lr_ratio", "training.schedule.minimum", translation.number("cosine_min_lr_ratio", 0)
-        )
-    training.optimiser(translation, "optimizer", "adamw_torch_fused")
+    _schedule(translation)
+    optimiser = str(translation.get("optimizer", "adamw_torch_fused"))
+    training.optimiser(translation, "optimizer", optimiser, betas=(0.95, 0.95) if optimiser == "muon" else (0.9, 0.999))
     if translation.has("seed"):
-        translation.same("seed", "training.seed", int(translation.get("seed")))
+        translation.same("seed", "training.seed", translation.whole("seed", 0))
     if translation.has("saves_per_epoch"):
         training.per_epoch(translation, "saves_per_epoch", "training.checkpoint.every", epochs)
     training.every(translation, "training.checkpoint.every", "save", epochs)
     training.kept(translation)
     if translation.has("early_stopping_patience"):
-        stopping = {"metric": "loss", "patience": int(translation.get("early_stopping_patience"))}
+        stopping = {"metric": "loss", "patience": translation.whole("early_stopping_patience", 0)}
         translation.same("early_stopping_patience", "training.early_stopping", stopping)
+
+
+def _schedule(translation: Translation) -> None:
+    late = f"theirs ends after {LONGEST_WARMUP} steps at the latest"
+    training.schedule(translation, "lr_scheduler", "cosine", warmup=WARMUP, note=late)
+    lowest = "cosine_min_lr_ratio"
+    if translation.get("lr_scheduler", "cosine") not in ("cosine", "rex"):
+        translation.explain("nothing", {lowest: "their schedule has none"})
+    elif translation.has(lowest):
+        translation.same(lowest, "training.schedule.minimum", translation.number(lowest, 0))
 
 
 def _evaluation(translation: Translation) -> None:

@@ -89,11 +89,9 @@ NONE = {
     "use_apollo": "set training.optimizer, or stay with AdamW",
     "use_badam": "set training.optimizer, or stay with AdamW",
     "use_adam_mini": "set training.optimizer, or stay with AdamW",
-    "use_muon": "set training.optimizer, or stay with AdamW",
     "neftune_noise_alpha": "no noise is added",
     "ref_model": "the base with the adapter off is the reference",
     "create_new_adapter": "a run begins at its base",
-    "lr_scheduler_kwargs": "set training.schedule.minimum",
 }
 """Settings without an equivalent, and what is done instead."""
 
@@ -131,7 +129,7 @@ def _model(translation: Translation) -> None:
     translation.copy({"trust_remote_code": "model.trust_remote_code"})
     training.number_type(translation, {"bf16": "bfloat16", "pure_bf16": "bfloat16", "fp16": "float16"})
     if translation.has("quantization_bit"):
-        training.quantise(translation, "quantization_bit", int(translation.get("quantization_bit")))
+        training.quantise(translation, "quantization_bit", translation.whole("quantization_bit", 0))
     method = str(translation.get("quantization_method", "bnb"))
     if "quantization_method" in translation.given:
         fits = method in ("bnb", "bitsandbytes")
@@ -165,7 +163,7 @@ def _method(translation: Translation, file: Path) -> None:
 
 
 def _lora(translation: Translation) -> None:
-    rank = int(translation.get("lora_rank", 8))
+    rank = translation.whole("lora_rank", 8)
     translation.same("lora_rank", "method.rank", rank)
     translation.same("lora_alpha", "method.alpha", translation.number("lora_alpha", 2 * rank))
     translation.same("lora_dropout", "method.dropout", translation.number("lora_dropout", 0.0))
@@ -179,7 +177,7 @@ def _lora(translation: Translation) -> None:
         {"use_rslora": "method.rslora", "use_dora": "method.dora", "loraplus_lr_ratio": "method.plus_ratio"}
     )
     if translation.get("pissa_init"):
-        fast = int(translation.get("pissa_iter", 16)) > 0
+        fast = translation.whole("pissa_iter", 16) > 0
         translation.same("pissa_init", "method.init", "pissa_fast" if fast else "pissa")
 
 
@@ -193,7 +191,7 @@ def _template(translation: Translation, stage: str) -> None:
     else:
         note = f"the model's own chat template in place of theirs for '{name}'; `luthier inspect` shows it"
         translation.differs("template", "data.template", "chat", note)
-    length = int(translation.get("cutoff_len", 2048))
+    length = translation.whole("cutoff_len", 2048)
     translation.same("cutoff_len", "data.max_length", length)
     packed = stage == "pt" and translation.get("packing") is not False
     translation.put("data.too_long", "split" if packed else "truncate")
@@ -205,18 +203,23 @@ def _template(translation: Translation, stage: str) -> None:
 def _training(translation: Translation) -> None:
     translation.same("num_train_epochs", "training.epochs", translation.number("num_train_epochs", 3.0))
     if translation.number("max_steps", -1) > 0:
-        translation.same("max_steps", "training.max_steps", int(translation.get("max_steps")))
+        translation.same("max_steps", "training.max_steps", translation.whole("max_steps", 0))
     training.batch(translation, "per_device_train_batch_size", 8)
     translation.same("learning_rate", "training.learning_rate", translation.number("learning_rate", 5e-5))
     training.schedule(translation, "lr_scheduler_type", "linear")
-    training.optimiser(translation, "optim", "adamw_torch")
-    seed = int(translation.get("seed", 42))
+    if translation.get("use_muon"):
+        training.optimiser(translation, "use_muon", "muon")
+        translation.explain("nothing", {"optim": "use_muon comes first"})
+    else:
+        training.optimiser(translation, "optim", str(translation.get("optim", "adamw_torch")))
+        translation.explain("nothing", {"use_muon": ""})
+    seed = translation.whole("seed", 42)
     translation.same("seed", "training.seed", seed)
     epochs = translation.number("num_train_epochs", 3.0)
     training.every(translation, "training.checkpoint.every", "save", epochs)
     training.kept(translation)
     if translation.has("early_stopping_steps"):
-        stopping = {"metric": "loss", "patience": int(translation.get("early_stopping_steps"))}
+        stopping = {"metric": "loss", "patience": translation.whole("early_stopping_steps", 0)}
         translation.same("early_stopping_steps", "training.early_stopping", stopping)
 
 
@@ -228,6 +231,6 @@ def _evaluation(translation: Translation, stage: str) -> None:
         translation.put("evaluation.modes", ["likelihood", "generate"] if writes and stage == "sft" else ["likelihood"])
         translation.explain("same", {"predict_with_generate": "evaluation.modes has generate"})
     if translation.has("max_new_tokens"):
-        translation.same("max_new_tokens", "evaluation.generate.max_new_tokens", int(translation.get("max_new_tokens")))
+        translation.same("max_new_tokens", "evaluation.generate.max_new_tokens", translation.whole("max_new_tokens", 0))
     for key in ("temperature", "top_p", "top_k", "do_sample", "num_beams", "repetition_penalty", "length_penalty"):
         translation.explain("none", {key: "answers are written greedily, so that scores repeat"})
