@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -232,8 +233,6 @@ def test_interrupted_and_resumed(settings, tmp_path):
     whole = pipeline.train(config)
 
     def at(step, kind="step"):
-        import signal
-
         def listen(event):
             if (event["kind"], event["step"]) == (kind, step):
                 signal.raise_signal(signal.SIGINT)
@@ -258,6 +257,51 @@ def test_interrupted_and_resumed(settings, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
     assert read(whole.metrics_file) == read(resumed.metrics_file)
     assert [event["step"] for event in read_events(resumed.events.path, "step")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.fixture
+def mended(settings, tmp_path, labelled_file):
+    """A configuration of a file of its own, and what appends rows to that file."""
+    rows = tmp_path / "rows.jsonl"
+    shutil.copyfile(labelled_file, rows)
+
+    def mend():
+        more = [{"text": f"candle {number} rose", "label": "up"} for number in range(40)]
+        rows.write_text(labelled_file.read_text() + "".join(json.dumps(row) + "\n" for row in more))
+
+    parts = {"training": {"max_steps": 4}, "evaluation": {"few_shot": 0, "samples": 0, "forgetting": None}}
+    return settings(data={"train": str(rows)}, **parts), mend
+
+
+def test_a_run_goes_on_with_its_own_rows_or_not_at_all(mended, tmp_path, labelled_file):
+    config, mend = mended
+
+    def stop(event):
+        if (event["kind"], event["step"]) == ("step", 2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        pipeline.train(config, listeners=[stop])
+    [run] = (tmp_path / "runs" / "tiny").iterdir()
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    mend()
+    with pytest.raises(ConfigError, match="the rows") as refused:
+        pipeline.train(resume=run)
+    assert str(run / "config.yaml") in refused.value.hint
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+    shutil.copyfile(labelled_file, tmp_path / "rows.jsonl")
+    assert pipeline.train(resume=run).record["state"] == "finished"
+
+
+def test_a_run_is_scored_on_its_own_rows_or_not_at_all(mended, tmp_path, monkeypatch):
+    config, mend = mended
+    run = pipeline.train(config)
+    metrics = read(run.metrics_file)
+    mend()
+    assert json.loads(json.dumps(run.evaluate())) == metrics
+    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "emptied"))
+    with pytest.raises(ConfigError, match="the rows"):
+        run.evaluate()
 
 
 def test_a_failure_is_on_record(settings, tmp_path, monkeypatch):

@@ -38,10 +38,14 @@ def evaluate(run: Run | str | Path, *, split: str = "test", progress: Report | N
 
     Returns:
         The content of metrics.json.
+
+    Raises:
+        ConfigError: the base is not the run's, or its rows have changed and are no longer in the cache.
+        DataError: the split has no rows.
     """
     run = open_run(run)
     gc.collect()  # the trained network, if it was in this process
-    materials = Materials.gather(run.config, progress)
+    materials = Materials.of(run, progress, as_they_were=True)
     prepared = materials.prepared
     if split == "test" and not len(prepared.test):
         split = "validation"

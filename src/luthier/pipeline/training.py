@@ -69,6 +69,7 @@ def train(
         progress: told (phase, done, total) outside training.
 
     Raises:
+        ConfigError: the run to resume was begun with another base or other rows.
         Interrupted: stopped by the user; the run can be resumed.
         LuthierError: any other reason, recorded in run.json.
     """
@@ -76,7 +77,7 @@ def train(
     if resume is not None and config is None:
         run = open_run(resume)
         trackers = [make_tracker(options) for options in run.config.tracking]
-        materials = Materials.gather(run.config, progress)
+        materials = Materials.of(run, progress)
     elif config is not None and resume is None:
         settings = read_config(config, overrides)
         trackers = [make_tracker(options) for options in settings.tracking]
