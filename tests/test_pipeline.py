@@ -213,6 +213,11 @@ def test_another_split_can_be_asked_about(copied):
     assert primary(found)["rows"] == copied.record["data"]["rows"]["validation"]
 
 
+def test_a_split_that_there_is_not(trained_llama):
+    with pytest.raises(ConfigError, match="there is no split 'tset'"):
+        trained_llama.evaluate(split="tset")
+
+
 @pytest.mark.parametrize("resume", [None, "somewhere"])
 def test_train_takes_one_thing(settings, resume):
     config = settings() if resume else None
