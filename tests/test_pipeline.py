@@ -225,6 +225,12 @@ def test_train_takes_one_thing(settings, resume):
         pipeline.train(config, resume=resume)
 
 
+def test_a_resumed_run_takes_no_overrides(trained_llama):
+    with pytest.raises(ConfigError, match="overrides change a new run") as refused:
+        pipeline.train(None, ["training.learning_rate=1e-5"], resume=trained_llama.path)
+    assert refused.value.hint == f"luthier train {trained_llama.config_file} --set training.learning_rate=1e-5"
+
+
 def test_problems_show_before_a_folder_is_made(settings, tmp_path):
     with pytest.raises(DataError):
         pipeline.train(settings(data={"labels": ["other"], "tolerance": 0.0}))

@@ -64,18 +64,24 @@ def train(
     Args:
         config: the configuration of a new run.
         overrides: `key.path=value`, applied to a configuration file.
-        resume: a run's folder to go on with instead.
+        resume: a run's folder to go on with instead, as it was configured.
         listeners: told every event as it is written to events.jsonl.
         progress: told (phase, done, total) outside training.
 
     Raises:
-        ConfigError: the run to resume was begun with another base or other rows.
+        ConfigError: the run to resume was begun with another base or other rows, or there are overrides for it.
         Interrupted: stopped by the user; the run can be resumed.
         LuthierError: any other reason, recorded in run.json.
     """
     started = time.time()
     if resume is not None and config is None:
         run = open_run(resume)
+        if overrides:
+            raise ConfigError(
+                "overrides change a new run, and this one goes on with the configuration it was begun with",
+                where=f"--set {overrides[0]}",
+                hint=f"luthier train {run.config_file} --set {overrides[0]}",
+            )
         trackers = [make_tracker(options) for options in run.config.tracking]
         materials = Materials.of(run, progress)
     elif config is not None and resume is None:
