@@ -1,5 +1,6 @@
 """Whole runs on the tiny models, by the Python API."""
 
+import errno
 import json
 import shutil
 import signal
@@ -18,6 +19,7 @@ from luthier.errors import ConfigError, DataError, Interrupted, TrainingError
 from luthier.evaluation.results import primary
 from luthier.evaluation.speaker import open_speaker
 from luthier.evaluation.verdict import verdict
+from luthier.methods.lora import Lora
 from luthier.runs import read_events
 from luthier.tasks.causal_lm import CausalLm
 
@@ -325,6 +327,23 @@ def test_a_failure_is_on_record(settings, tmp_path, monkeypatch):
     *_, last = read_events(run / "events.jsonl", "state")
     assert "the loss of step 1 is nan" in last["message"]
     assert not (run / "adapter").exists()
+
+
+def test_on_a_full_disk_the_first_error_is_told(settings, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(*_):
+        monkeypatch.setattr("luthier.runs.folder.write_json", full)
+        raise SafetensorError(f"I/O error: No space left on device (os error {errno.ENOSPC})")
+
+    monkeypatch.setattr(Lora, "save", refuse)
+    with pytest.raises(TrainingError, match=r"the adapter cannot be written: .*No space left") as told:
+        pipeline.train(settings(training={"max_steps": 1}, evaluation={"samples": 0, "every": None}))
+    [run] = (tmp_path / "runs" / "tiny").iterdir()
+    assert told.value.hint == f"make room, then luthier train --resume {run}"
 
 
 @pytest.mark.parametrize("name", ["llama", "bert"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from luthier.runs.files import write_json
 from luthier.tasks import Prediction
 from luthier.tracking import make_tracker
 from luthier.tracking.following import Listener, following
+from luthier.training.checkpoints import writing
 from luthier.training.loop import Trainer
 from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Session
@@ -108,7 +109,8 @@ def _fit(run: Run, materials: Materials, listeners: Sequence[Listener]) -> None:
     trainer = Trainer(session)
     trainer.resume()
     trainer.fit()
-    materials.method.save(session.network, run.adapter, session.base)
+    with writing("the adapter", run.path, run.adapter):
+        materials.method.save(session.network, run.adapter, session.base)
     if isinstance(materials.method, Reports):
         run.update_record(method_report=materials.method.report(session.network))
     write_json(run.adapter / "luthier.json", passport(materials))
@@ -135,15 +137,17 @@ def _recorded(run: Run, started: float, listeners: Sequence[Listener]) -> Iterat
         raise
     finally:
         now = time.time()
-        run.update_record(
-            state=state,
-            finished=now,
-            seconds=round(before + now - started, 1),
-            peak_memory_mb=max(run.record.get("peak_memory_mb", 0.0), peak_memory_mb()),
-        )
-        log = run.events
-        log.listeners += listeners
-        log.write("state", _last_step(run), state=state, message=message)
+        # What stopped the run is told, not that a full disk keeps it from being written down.
+        with nullcontext() if state == "finished" else suppress(OSError):
+            run.update_record(
+                state=state,
+                finished=now,
+                seconds=round(before + now - started, 1),
+                peak_memory_mb=max(run.record.get("peak_memory_mb", 0.0), peak_memory_mb()),
+            )
+            log = run.events
+            log.listeners += listeners
+            log.write("state", _last_step(run), state=state, message=message)
 
 
 def _last_step(run: Run) -> int:
