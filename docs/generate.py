@@ -200,7 +200,7 @@ def _limits(schema: dict[str, Any]) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    limits = [f"{word} {schema[key]:g}" for key, word in words.items() if key in schema]
+    limits = [f"{word} {schema[key]:.10g}" for key, word in words.items() if key in schema]
     return f" ({', '.join(limits)})" if limits else ""
 
 

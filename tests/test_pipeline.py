@@ -1,7 +1,9 @@
 """Whole runs on the tiny models, by the Python API."""
 
+import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +19,7 @@ from luthier.errors import ConfigError, DataError, Interrupted, TrainingError
 from luthier.evaluation.results import primary
 from luthier.evaluation.speaker import open_speaker
 from luthier.evaluation.verdict import verdict
+from luthier.methods.lora import Lora
 from luthier.runs import read_events
 from luthier.tasks.causal_lm import CausalLm
 
@@ -212,11 +215,22 @@ def test_another_split_can_be_asked_about(copied):
     assert primary(found)["rows"] == copied.record["data"]["rows"]["validation"]
 
 
+def test_a_split_that_there_is_not(trained_llama):
+    with pytest.raises(ConfigError, match="there is no split 'tset'"):
+        trained_llama.evaluate(split="tset")
+
+
 @pytest.mark.parametrize("resume", [None, "somewhere"])
 def test_train_takes_one_thing(settings, resume):
     config = settings() if resume else None
     with pytest.raises(ConfigError, match="a configuration, or a run to resume"):
         pipeline.train(config, resume=resume)
+
+
+def test_a_resumed_run_takes_no_overrides(trained_llama):
+    with pytest.raises(ConfigError, match="overrides change a new run") as refused:
+        pipeline.train(None, ["training.learning_rate=1e-5"], resume=trained_llama.path)
+    assert refused.value.hint == f"luthier train {trained_llama.config_file} --set training.learning_rate=1e-5"
 
 
 def test_problems_show_before_a_folder_is_made(settings, tmp_path):
@@ -232,8 +246,6 @@ def test_interrupted_and_resumed(settings, tmp_path):
     whole = pipeline.train(config)
 
     def at(step, kind="step"):
-        import signal
-
         def listen(event):
             if (event["kind"], event["step"]) == (kind, step):
                 signal.raise_signal(signal.SIGINT)
@@ -260,6 +272,51 @@ def test_interrupted_and_resumed(settings, tmp_path):
     assert [event["step"] for event in read_events(resumed.events.path, "step")] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.fixture
+def mended(settings, tmp_path, labelled_file):
+    """A configuration of a file of its own, and what appends rows to that file."""
+    rows = tmp_path / "rows.jsonl"
+    shutil.copyfile(labelled_file, rows)
+
+    def mend():
+        more = [{"text": f"candle {number} rose", "label": "up"} for number in range(40)]
+        rows.write_text(labelled_file.read_text() + "".join(json.dumps(row) + "\n" for row in more))
+
+    parts = {"training": {"max_steps": 4}, "evaluation": {"few_shot": 0, "samples": 0, "forgetting": None}}
+    return settings(data={"train": str(rows)}, **parts), mend
+
+
+def test_a_run_goes_on_with_its_own_rows_or_not_at_all(mended, tmp_path, labelled_file):
+    config, mend = mended
+
+    def stop(event):
+        if (event["kind"], event["step"]) == ("step", 2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        pipeline.train(config, listeners=[stop])
+    [run] = (tmp_path / "runs" / "tiny").iterdir()
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    mend()
+    with pytest.raises(ConfigError, match="the rows") as refused:
+        pipeline.train(resume=run)
+    assert str(run / "config.yaml") in refused.value.hint
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
+    shutil.copyfile(labelled_file, tmp_path / "rows.jsonl")
+    assert pipeline.train(resume=run).record["state"] == "finished"
+
+
+def test_a_run_is_scored_on_its_own_rows_or_not_at_all(mended, tmp_path, monkeypatch):
+    config, mend = mended
+    run = pipeline.train(config)
+    metrics = read(run.metrics_file)
+    mend()
+    assert json.loads(json.dumps(run.evaluate())) == metrics
+    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "emptied"))
+    with pytest.raises(ConfigError, match="the rows"):
+        run.evaluate()
+
+
 def test_a_failure_is_on_record(settings, tmp_path, monkeypatch):
     loss = CausalLm.loss
     monkeypatch.setattr(CausalLm, "loss", lambda *arguments: loss(*arguments) * float("nan"))
@@ -270,6 +327,23 @@ def test_a_failure_is_on_record(settings, tmp_path, monkeypatch):
     *_, last = read_events(run / "events.jsonl", "state")
     assert "the loss of step 1 is nan" in last["message"]
     assert not (run / "adapter").exists()
+
+
+def test_on_a_full_disk_the_first_error_is_told(settings, tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(*_):
+        monkeypatch.setattr("luthier.runs.folder.write_json", full)
+        raise SafetensorError(f"I/O error: No space left on device (os error {errno.ENOSPC})")
+
+    monkeypatch.setattr(Lora, "save", refuse)
+    with pytest.raises(TrainingError, match=r"the adapter cannot be written: .*No space left") as told:
+        pipeline.train(settings(training={"max_steps": 1}, evaluation={"samples": 0, "every": None}))
+    [run] = (tmp_path / "runs" / "tiny").iterdir()
+    assert told.value.hint == f"make room, then luthier train --resume {run}"
 
 
 @pytest.mark.parametrize("name", ["llama", "bert"])

@@ -275,6 +275,9 @@ def test_wrong_usage_is_2(settings, refused, tmp_path, trained_llama):
     assert "method.rank" in message, "all errors together"
     assert refused("train")[0] == 2
     assert refused("evaluate", tmp_path)[0] == 2
+    code, message = refused("evaluate", trained_llama.path, "--split", "tset")
+    assert code == 2
+    assert "'tset' is not one of" in message
     assert refused("predict", trained_llama.path)[0] == 2
     assert refused("predict", trained_llama.path, "--input", tmp_path / "nowhere.txt")[0] == 2
     assert refused("predict", trained_llama.path, "x", "--mode", "head")[0] == 2

@@ -119,6 +119,21 @@ def test_what_the_machine_refuses_is_not_a_bug(boom, capsys):
     assert capsys.readouterr().err == "error: Permission denied\n  where: /locked/x\n"
 
 
+def test_what_the_machine_refuses_a_library_in_rust_is_not_a_bug(boom, capsys):
+    boom(Exception(f"Error while serializing: I/O error: No space left on device (os error {errno.ENOSPC})"))
+    assert frame.run(["boom"]) == 1
+    assert capsys.readouterr().err.startswith("error: Error while serializing: I/O error: No space left on device")
+
+
+def test_a_bug_where_no_file_can_be_written(boom, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    boom(ZeroDivisionError("by zero"))
+    assert frame.run(["boom"]) == 1
+    shown = capsys.readouterr().err
+    assert "a bug in Luthier: ZeroDivisionError: by zero" in shown
+    assert "the traceback could not be written: " in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -56,6 +56,22 @@ def test_the_data_is_not_needed(trained_llama, tmp_path, monkeypatch):
     assert open_speaker(copy).predict(["amber rose"])[0].parsed in ("up", "down", "flat")
 
 
+def test_an_adapter_does_not_speak_on_another_base(trained_llama, tiny_llama, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    base, copy = (shutil.copytree(path, tmp_path / path.name) for path in (tiny_llama, trained_llama.path))
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace(str(tiny_llama), str(base)))
+    assert open_speaker(Run(copy))
+    weights = load_file(base / "model.safetensors")
+    save_file({name: 2 * weight for name, weight in weights.items()}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError) as refused:
+        open_speaker(Run(copy))
+    assert refused.value.found.endswith("begun with: the weights of the base")
+
+
 def test_a_run_without_a_model_says_how_to_go_on(trained_llama, tmp_path):
     import shutil
 

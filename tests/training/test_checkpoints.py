@@ -1,6 +1,8 @@
 """Checkpoints: whole or not there, passed over when damaged, and put back bit for bit."""
 
 import json
+import resource
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -162,6 +164,29 @@ def test_a_crash_in_the_middle_leaves_whole_ones_only(setting, monkeypatch, cras
     assert setting.checkpoints.latest() == first
     setting.save(2)
     assert sorted(path.name for path in folder.iterdir()) == ["step-000001", "step-000002"]
+
+
+@contextmanager
+def full_disk(room):
+    """No file may grow beyond so many bytes: the system refuses as it does when the disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [100, 600])
+def test_a_full_disk_says_how_to_go_on_and_keeps_what_there_was(setting, room):
+    first = setting.save(1, best=True)
+    with full_disk(room), pytest.raises(TrainingError, match="the checkpoint of step 2 cannot be written") as refused:
+        setting.save(2)
+    assert refused.value.hint.endswith(f"luthier train --resume {setting.checkpoints.folder.parent}")
+    folder = setting.checkpoints.folder
+    assert sorted(path.name for path in folder.iterdir()) == ["best", "step-000001"], "nothing half-written is left"
+    assert setting.checkpoints.latest() == first
+    assert setting.restore(setting.save(2)).step == 2
 
 
 def test_what_a_killed_process_left_is_ignored_and_removed(setting):

@@ -184,6 +184,21 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(bench, weights, same, ev
     assert [event["loss"] for event in events(whole)] == [event["loss"] for event in events(second)]
 
 
+def test_killed_before_the_first_checkpoint_it_begins_again_and_tells_each_step_once(bench, events):
+    materials = bench.materials(training={"max_steps": 4, "checkpoint": {"every": None}}, evaluation={"every": None})
+    first = bench.trainer(materials)
+    step = first.step
+    first.step = lambda: step() if first.session.progress.step < 2 else (_ for _ in ()).throw(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        first.fit()
+    assert len(events(first)) == 2
+    second = bench.trainer(materials)
+    assert not second.resume()
+    second.fit()
+    assert [event["step"] for event in events(second)] == [1, 2, 3, 4]
+    assert [event["step"] for event in events(second, "samples")] == [0, 4]
+
+
 def test_nothing_to_resume(bench):
     assert not bench.trainer(bench.materials()).resume()
 

@@ -2,8 +2,12 @@
 
 import pytest
 
-from luthier.config import load_config
+from luthier.config import load_config, parse_config
+from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, TrainingError
+from luthier.runs import Run
+from luthier.training.record import passport
+from luthier.training.session import Materials
 from luthier.training.variants import earlier, parse_methods, train_apart, variant, variants
 
 
@@ -61,6 +65,18 @@ def test_a_variant_is_trained_once(config, own_cache, bench, monkeypatch):
     monkeypatch.setattr("luthier.training.variants._process", lambda *_: pytest.fail("trained again"))
     assert train_apart(quick, quiet=True) == run
     assert earlier(variant(config, {"name": "lora", "rank": 3}, 1000)) is None
+
+
+@pytest.mark.integration
+def test_a_run_of_other_rows_is_not_taken(config, own_cache, tmp_path, labelled_file):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(labelled_file.read_text())
+    own = parse_config(to_yaml(config), [f"data.train={rows}"])
+    run = Run.create(own, to_yaml(own))
+    run.update_record(**passport(Materials.gather(own)))
+    assert earlier(own) == run
+    rows.write_text(rows.read_text().replace("rose", "went up"))
+    assert earlier(own) is None
 
 
 @pytest.mark.integration

@@ -27,7 +27,8 @@ def command(
             "--methods",
             metavar="NAME,NAME{KEY: VALUE}",
             help="Train the configuration with each method in turn and compare them, such as "
-            "'lora,lora{rank: 4},full{learning_rate: 3e-5}'. Methods that are trained already are not trained again.",
+            "'lora,lora{rank: 4},full{learning_rate: 3e-5}'. Methods that are trained already, on the same rows, are "
+            "not trained again.",
         ),
     ] = None,
     latency: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def command(
     run: RunFolder,
-    split: Annotated[str, typer.Option(help="test, validation or train.")] = "test",
+    split: Annotated[
+        Literal["test", "validation", "train"],
+        typer.Option(help="The rows to ask about; without test rows, validation is taken."),
+    ] = "test",
     lm_eval: Annotated[
         str | None,
         typer.Option(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -59,7 +60,8 @@ COMMANDS = (
 """In the order in which a person meets them; `--help` shows them so."""
 
 # What the machine refuses is not a bug of ours: say which file and why.
-_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR, errno.ENOTDIR}
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSALS |= {errno.EISDIR, errno.ENOTDIR}
 
 
 class _Commands(Mapping[str, Any]):
@@ -134,10 +136,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(_usage(error), as_json)
     except (KeyboardInterrupt, Abort):
         return _fail(Interrupted("interrupted"), as_json)
-    except OSError as error:
-        return _fail(_refused(error) if error.errno in _REFUSALS else _bug(error), as_json)
     except Exception as error:  # the one place where nothing may escape
-        return _fail(_bug(error), as_json)
+        return _fail(_refused(error) if _system_error(error) in _REFUSALS else _bug(error), as_json)
 
 
 def _fail(error: LuthierError, as_json: bool) -> int:
@@ -153,21 +153,38 @@ def _usage(error: TyperException) -> ConfigError:
     return ConfigError(error.format_message(), hint=f"`{path} --help`")
 
 
-def _refused(error: OSError) -> LuthierError:
-    refused = LuthierError(f"{error.strerror or error}", where=error.filename and str(error.filename))
+def _system_error(error: Exception) -> int | None:
+    """The system's number for what went wrong; libraries in Rust, such as safetensors, have it in their message."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _refused(error: Exception) -> LuthierError:
+    file = getattr(error, "filename", None)
+    refused = LuthierError(f"{getattr(error, 'strerror', None) or error}", where=file and str(file))
     refused.__cause__ = error
     return refused
 
 
 def _bug(error: Exception) -> LuthierError:
+    try:
+        where, report = f"the traceback is in {_traceback_file(error)}", "report it with that file; "
+    except OSError as refused:
+        where, report = f"the traceback could not be written: {refused}", ""
+    bug = LuthierError(
+        f"a bug in Luthier: {type(error).__name__}: {error}",
+        where=where,
+        hint=f"{report}LUTHIER_DEBUG=1 shows the traceback here",
+    )
+    bug.__cause__ = error
+    return bug
+
+
+def _traceback_file(error: Exception) -> str:
     handle, path = tempfile.mkstemp(prefix="luthier-", suffix="-traceback.txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"luthier {' '.join(sys.argv[1:])}\n\n")
         traceback.print_exception(error, file=file)
-    bug = LuthierError(
-        f"a bug in Luthier: {type(error).__name__}: {error}",
-        where=f"the traceback is in {path}",
-        hint="report it with that file; LUTHIER_DEBUG=1 shows the traceback here",
-    )
-    bug.__cause__ = error
-    return bug
+    return path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from luthier.config.data import DataConfig
-from luthier.config.part import Part
+from luthier.config.part import Part, Seed
 from luthier.config.plugins import DEFAULTS, default_options, plugin_field, plugin_name
 from luthier.languages import Language
 from luthier.registry import Options
@@ -93,7 +93,7 @@ class TrainingConfig(Part):
     epochs: float = Field(2.0, gt=0, description="Passes over the training rows.")
     max_steps: int | None = Field(None, ge=1, description="Stops earlier than the epochs when set.")
     batch_size: int = Field(16, ge=1, description="Examples per optimiser step, whatever the micro-batch.")
-    micro_batch: int | Literal["auto"] = Field(
+    micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="Examples computed at once; the result does not depend on it."
     )
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate.")
@@ -104,7 +104,7 @@ class TrainingConfig(Part):
         default_factory=partial(default_options, "schedule"), description="Learning rate over the steps."
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="Gradients are clipped to this norm; null = never.")
-    seed: int = Field(42, description="Seed of initialisation, dropout and row order.")
+    seed: Seed = Field(42, description="Seed of initialisation, dropout and row order.")
     engine: Literal["auto", "reference", "fast"] = Field(
         "auto",
         description="Which engine computes: fast (no padding, shared beginnings computed once, LoRA as one operation), "

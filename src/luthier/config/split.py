@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from luthier.config.part import Part
+from luthier.config.part import Part, Seed
 from luthier.config.times import Duration, Moment, seconds, timestamp
 
 
@@ -44,7 +44,7 @@ class SplitConfig(Part):
         description="random | label (stratified) | group:COLUMN (a group never crosses) | "
         "time:COLUMN (the latest rows are the test).",
     )
-    seed: int = Field(42, description="Seed of the split.")
+    seed: Seed = Field(42, description="Seed of the split.")
     embargo: Duration | Annotated[int, Field(ge=1)] | None = Field(
         None,
         description="By time: kept free before each later split. Rows of an earlier split that lie less than this "

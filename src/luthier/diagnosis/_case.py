@@ -14,6 +14,7 @@ from luthier.data.ledger import Summary, summarise
 from luthier.data.prepare import Prepared
 from luthier.diagnosis._finding import NotExamined
 from luthier.methods import Method
+from luthier.models.origins import Origins
 from luthier.runs import Event, Run, read_events
 from luthier.runs.files import cache_folder, read_json
 from luthier.tasks import Form, form_of
@@ -121,7 +122,7 @@ class Case:
     @cached_property
     def prepared(self) -> Prepared:
         """The rows as they were trained on."""
-        digest = self.record.get("data", {}).get("digest")
+        digest = Origins.recorded(self.run).data
         found = Prepared.cached(cache_folder() / "prepared", digest) if digest else None
         if found is None:
             raise NotExamined(

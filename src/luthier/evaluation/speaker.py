@@ -14,6 +14,7 @@ from luthier.errors import ConfigError, DataError
 from luthier.models.base import BaseModel
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
+from luthier.models.origins import Origins
 from luthier.models.quantisation import dequantised
 from luthier.runs import Run
 from luthier.tasks import Converses, Prediction, Task, problem_of
@@ -84,7 +85,7 @@ def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None, plai
         plain: a quantised base is dequantised, as it has to be before anything is merged into it.
 
     Raises:
-        ConfigError: the run has not saved anything yet.
+        ConfigError: the run has not saved anything yet, or was trained on another base, tokenizer or template.
     """
     config = run.config
     if dtype is not None:
@@ -97,8 +98,10 @@ def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None, plai
     files = resolve(config.model.base, allow_pickle=config.model.allow_pickle)
     labels = tuple(run.record["data"]["labels"])
     loaded = load_base(config.model, files, head=task.head, labels=task.outputs(labels), problem=problem_of(task))
+    renderer = Renderer.for_data(config.data, loaded.tokenizer, labels)
+    Origins.now(files, renderer).check(run)
     loaded = dequantised(loaded) if plain else loaded
     network = loaded.network
     if not base:
         network = registry.load("method", config.method.name)(config.method).open(loaded, run.adapter)
-    return Speaker(network, loaded, Renderer.for_data(config.data, loaded.tokenizer, labels), task, config)
+    return Speaker(network, loaded, renderer, task, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -34,7 +34,9 @@ class LoraOptions(TargetOptions):
 
     name: Literal["lora"] = "lora"
     rank: int = Field(16, ge=1, description="Width of the two matrices: more learns more, and costs more.")
-    alpha: float | Literal["auto"] = Field("auto", description="The update is scaled by alpha / rank. auto = 2 x rank.")
+    alpha: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        "auto", description="The update is scaled by alpha / rank. auto = 2 x rank."
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter's inputs set to zero while training.")
     bias: Literal["none", "all", "lora_only"] = Field(
         "none",
@@ -64,10 +66,10 @@ class LoraOptions(TargetOptions):
         "weights), eva (the largest directions of what layers read in training rows, which also spreads the ranks "
         "over the layers), loftq (what nf4 took from the weights).",
     )
-    rank_pattern: dict[str, int] = Field(
+    rank_pattern: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, description="Other ranks for some modules: {name or regular expression: rank}."
     )
-    alpha_pattern: dict[str, float] = Field(
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Other alphas for some modules: {name or regular expression: alpha}."
     )
 

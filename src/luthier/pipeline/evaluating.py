@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.errors import DataError
+from luthier.data.splits import SPLITS
+from luthier.errors import ConfigError, DataError
 from luthier.evaluation.evaluate import Examiner
 from luthier.evaluation.forgetting import GeneralText
 from luthier.evaluation.results import asking_times, write_predictions
@@ -38,10 +39,17 @@ def evaluate(run: Run | str | Path, *, split: str = "test", progress: Report | N
 
     Returns:
         The content of metrics.json.
+
+    Raises:
+        ConfigError: there is no such split, or the base is not the run's, or its rows have changed and are no longer in
+            the cache.
+        DataError: the split has no rows.
     """
+    if split not in SPLITS:
+        raise ConfigError(f"there is no split '{split}'", expected=" or ".join(SPLITS))
     run = open_run(run)
     gc.collect()  # the trained network, if it was in this process
-    materials = Materials.gather(run.config, progress)
+    materials = Materials.of(run, progress, as_they_were=True)
     prepared = materials.prepared
     if split == "test" and not len(prepared.test):
         split = "validation"

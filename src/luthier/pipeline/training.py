@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from luthier.runs.files import write_json
 from luthier.tasks import Prediction
 from luthier.tracking import make_tracker
 from luthier.tracking.following import Listener, following
+from luthier.training.checkpoints import writing
 from luthier.training.loop import Trainer
 from luthier.training.record import describe, passport
 from luthier.training.session import Materials, Session
@@ -64,19 +65,26 @@ def train(
     Args:
         config: the configuration of a new run.
         overrides: `key.path=value`, applied to a configuration file.
-        resume: a run's folder to go on with instead.
+        resume: a run's folder to go on with instead, as it was configured.
         listeners: told every event as it is written to events.jsonl.
         progress: told (phase, done, total) outside training.
 
     Raises:
+        ConfigError: the run to resume was begun with another base or other rows, or there are overrides for it.
         Interrupted: stopped by the user; the run can be resumed.
         LuthierError: any other reason, recorded in run.json.
     """
     started = time.time()
     if resume is not None and config is None:
         run = open_run(resume)
+        if overrides:
+            raise ConfigError(
+                "overrides change a new run, and this one goes on with the configuration it was begun with",
+                where=f"--set {overrides[0]}",
+                hint=f"luthier train {run.config_file} --set {overrides[0]}",
+            )
         trackers = [make_tracker(options) for options in run.config.tracking]
-        materials = Materials.gather(run.config, progress)
+        materials = Materials.of(run, progress)
     elif config is not None and resume is None:
         settings = read_config(config, overrides)
         trackers = [make_tracker(options) for options in settings.tracking]
@@ -101,7 +109,8 @@ def _fit(run: Run, materials: Materials, listeners: Sequence[Listener]) -> None:
     trainer = Trainer(session)
     trainer.resume()
     trainer.fit()
-    materials.method.save(session.network, run.adapter, session.base)
+    with writing("the adapter", run.path, run.adapter):
+        materials.method.save(session.network, run.adapter, session.base)
     if isinstance(materials.method, Reports):
         run.update_record(method_report=materials.method.report(session.network))
     write_json(run.adapter / "luthier.json", passport(materials))
@@ -128,15 +137,17 @@ def _recorded(run: Run, started: float, listeners: Sequence[Listener]) -> Iterat
         raise
     finally:
         now = time.time()
-        run.update_record(
-            state=state,
-            finished=now,
-            seconds=round(before + now - started, 1),
-            peak_memory_mb=max(run.record.get("peak_memory_mb", 0.0), peak_memory_mb()),
-        )
-        log = run.events
-        log.listeners += listeners
-        log.write("state", _last_step(run), state=state, message=message)
+        # What stopped the run is told, not that a full disk keeps it from being written down.
+        with nullcontext() if state == "finished" else suppress(OSError):
+            run.update_record(
+                state=state,
+                finished=now,
+                seconds=round(before + now - started, 1),
+                peak_memory_mb=max(run.record.get("peak_memory_mb", 0.0), peak_memory_mb()),
+            )
+            log = run.events
+            log.listeners += listeners
+            log.write("state", _last_step(run), state=state, message=message)
 
 
 def _last_step(run: Run) -> int:

@@ -39,7 +39,11 @@ class EventLog:
             listener(event)
 
     def rewind(self, step: int) -> None:
-        """Forgets what happened after a step that a run goes back to, so that every step is told once."""
+        """Forgets what happened after a step that a run goes back to, so that every step is told once.
+
+        Args:
+            step: the last one that is kept; -1 = none, nor what was told before the first one.
+        """
         kept = [event for event in read_events(self.path) if event["step"] <= step]
         write_text(self.path, "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept))
 
@@ -48,7 +52,7 @@ def read_events(path: Path, kind: str | None = None) -> Iterator[Event]:
     """Events of a run in order; a last line cut off by a crash is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:  # it may be cut off inside a character
         for line in file:
             try:
                 event: Event = json.loads(line)

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,29 +97,22 @@ class Checkpoints:
     def save(
         self, network: nn.Module, method: Method, optimizer: torch.optim.Optimizer, progress: Progress, *, best: bool
     ) -> Path:
-        """Writes the state of a run; with `best`, marks it. Older ones beyond `keep` are removed."""
-        from safetensors.torch import save_file
+        """Writes the state of a run; with `best`, marks it. Older ones beyond `keep` are removed.
 
+        Raises:
+            TrainingError: the disk is full, or refuses; the checkpoints that there were are still there.
+        """
         target = self.path(progress.step)
         aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        save_file(
-            {k: v.detach().contiguous().clone() for k, v in method.state(network).items()},
-            aside / "trained.safetensors",
-        )
-        tensors, numbers = _optimizer_state(optimizer)
-        save_file(tensors, aside / "optimizer.safetensors", {"numbers": json.dumps(numbers)})
-        save_file(_random_state(), aside / "random.safetensors")
-        write_json(aside / "progress.json", asdict(progress))
-        write_json(aside / "manifest.json", {p.name: _digest(p) for p in sorted(aside.iterdir())})
-        for file in aside.iterdir():
-            _sync(file)
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-        _sync(self.folder)
-        if best:
-            self.mark_best(progress.step)
+        with writing(f"the checkpoint of step {progress.step}", self.folder.parent, aside):
+            aside.mkdir(parents=True)
+            _write(aside, network, method, optimizer, progress)
+            shutil.rmtree(target, ignore_errors=True)
+            aside.rename(target)
+            _sync(self.folder)
+            if best:
+                self.mark_best(progress.step)
         self._prune()
         return target
 
@@ -150,6 +144,50 @@ class Checkpoints:
             _restore_optimizer(optimizer, path / "optimizer.safetensors")
             _restore_random(load_file(path / "random.safetensors"))
         return Progress(**read_json(path / "progress.json"))
+
+
+@contextmanager
+def writing(what: str, run: Path, folder: Path) -> Iterator[None]:
+    """Where the disk refuses, removes what stands half-written in a folder and says how the run goes on.
+
+    Args:
+        what: what is written, in words.
+        run: the run's folder.
+        folder: where it is written.
+
+    Raises:
+        TrainingError: the disk is full, or refuses.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise TrainingError(
+            f"{what} cannot be written: {error}",
+            where=str(folder.parent),
+            hint=f"make room, then luthier train --resume {run}",
+        ) from error
+
+
+def _write(
+    folder: Path, network: nn.Module, method: Method, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """All files of a checkpoint, synced."""
+    from safetensors.torch import save_file
+
+    save_file(
+        {k: v.detach().contiguous().clone() for k, v in method.state(network).items()},
+        folder / "trained.safetensors",
+    )
+    tensors, numbers = _optimizer_state(optimizer)
+    save_file(tensors, folder / "optimizer.safetensors", {"numbers": json.dumps(numbers)})
+    save_file(_random_state(), folder / "random.safetensors")
+    write_json(folder / "progress.json", asdict(progress))
+    write_json(folder / "manifest.json", {p.name: _digest(p) for p in sorted(folder.iterdir())})
+    for file in folder.iterdir():
+        _sync(file)
 
 
 def _digest(path: Path) -> str:

@@ -60,9 +60,10 @@ class Trainer:
             )
 
     def resume(self) -> bool:
-        """Goes back to the newest whole checkpoint; False when there is none."""
+        """Goes back to the newest whole checkpoint; to the very beginning, and False, when there is none."""
         latest = self.checkpoints.latest()
         if latest is None:
+            self.session.events.rewind(-1)
             return False
         self.session.progress = self.checkpoints.restore(latest, self.network, self.materials.method, self.optimizer)
         self.scale.progress = self.session.progress

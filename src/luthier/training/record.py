@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
 from luthier.methods import count_parameters, frozen_bytes
-from luthier.models.digests import tokenizer_digest
 from luthier.models.hardware import describe_processor
 from luthier.runs.files import weights_mb
 from luthier.tasks import form_of, names_in
@@ -54,18 +52,19 @@ def describe_engine(choice: Choice) -> dict[str, Any]:
 def passport(materials: Materials) -> dict[str, Any]:
     """What an adapter must be used with to answer as it was trained: also written beside it, as luthier.json."""
     prepared, files, scaling = materials.prepared, materials.files, materials.config.model.rope_scaling
+    origins = materials.origins
     return {
         "base": {
             "source": files.source,
             "folder": str(files.folder),
-            "digest": files.digest,
+            "digest": origins.base,
             "quantise": materials.config.model.quantise,
         },
         "rope_scaling": scaling.model_dump(mode="json") if scaling else None,
-        "tokenizer_digest": tokenizer_digest(files.folder),
-        "template_digest": hashlib.sha256(materials.renderer.template_text.encode()).hexdigest()[:32],
+        "tokenizer_digest": origins.tokenizer,
+        "template_digest": origins.template,
         "data": {
-            "digest": prepared.digest,
+            "digest": origins.data,
             "rows": {name: len(getattr(prepared, name)) for name in ("train", "validation", "test")},
             "tokens": {name: int(sum(getattr(prepared, name).lengths)) for name in ("train", "validation", "test")},
             "labels": list(prepared.labels),

@@ -16,6 +16,7 @@ from luthier.models.base import BaseModel, ModelFiles
 from luthier.models.digests import tokenizer_digest
 from luthier.models.files import resolve
 from luthier.models.loading import load_base, load_tokenizer
+from luthier.models.origins import Origins
 from luthier.progress import Report
 from luthier.runs import EventLog, Run
 from luthier.runs.files import cache_folder
@@ -48,8 +49,14 @@ class Materials:
     renderer: Renderer
 
     @classmethod
-    def gather(cls, config: RunConfig, report: Report | None = None) -> Materials:
-        """Finds the base, loads its tokenizer and prepares the data, or takes it from the cache."""
+    def gather(cls, config: RunConfig, report: Report | None = None, *, digest: str | None = None) -> Materials:
+        """Finds the base, loads its tokenizer and prepares the data, or takes it from the cache.
+
+        Args:
+            config: the run.
+            report: told (phase, done, total).
+            digest: the rows of that digest will do, whatever has become of their files, where the cache has them.
+        """
 
         def say(what: str) -> None:
             if report:
@@ -58,8 +65,9 @@ class Materials:
         files = resolve(config.model.base, allow_pickle=config.model.allow_pickle, progress=say)
         tokenizer = load_tokenizer(files, trust_remote_code=config.model.trust_remote_code)
         task: Task = registry.load("task", config.task.name)(config.task)
-        prepared = prepare(
-            config, task, tokenizer, tokenizer_digest(files.folder), cache=cache_folder() / "prepared", progress=report
+        cache = cache_folder() / "prepared"
+        prepared = (Prepared.cached(cache, digest) if digest else None) or prepare(
+            config, task, tokenizer, tokenizer_digest(files.folder), cache=cache, progress=report
         )
         return cls(
             config,
@@ -70,6 +78,28 @@ class Materials:
             prepared,
             Renderer.for_data(config.data, tokenizer, prepared.labels),
         )
+
+    @classmethod
+    def of(cls, run: Run, report: Report | None = None, *, as_they_were: bool = False) -> Materials:
+        """The materials that a run was begun with.
+
+        Args:
+            run: begun before.
+            report: told (phase, done, total).
+            as_they_were: the run's rows are taken from the cache, also when their files have changed since.
+
+        Raises:
+            ConfigError: the base, its tokenizer, the template or the rows are no longer the same.
+        """
+        digest = Origins.recorded(run).data if as_they_were else None
+        materials = cls.gather(run.config, report, digest=digest)
+        materials.origins.check(run)
+        return materials
+
+    @property
+    def origins(self) -> Origins:
+        """Digests of what these were made from."""
+        return Origins.now(self.files, self.renderer, self.prepared.digest)
 
     def load_base(self) -> BaseModel:
         """The base model in memory. A new classification head depends on the training's seed and nothing else."""

@@ -95,16 +95,20 @@ def _label(method: Mapping[str, Any]) -> str:
 
 
 def earlier(config: RunConfig) -> Run | None:
-    """The newest run of exactly this configuration, whatever became of it."""
+    """The newest run of exactly this configuration, on the base and the rows as they are now; whatever became of it."""
     folder = Path(config.output) / config.name
     runs = [Run(file.parent.resolve()) for file in sorted(folder.glob("*/run.json"), reverse=True)]
-    return next((run for run in runs if run.config == config), None)
+    same = [run for run in runs if run.config == config]
+    if not same:
+        return None
+    origins = Materials.gather(config).origins
+    return next((run for run in same if not origins.changed(run)), None)
 
 
 def train_apart(config: RunConfig, *, quiet: bool) -> Run:
     """Trains in a process of its own, so that its peak of memory is that of its method.
 
-    A finished run of the same configuration is taken as it is; one that stopped goes on.
+    A finished run of the same configuration, base and rows is taken as it is; one that stopped goes on.
 
     Args:
         config: the run.
