@@ -121,6 +121,17 @@ def test_written_answers_are_scored_and_labels_are_not():
     assert labelled.written_scores(labelled.samples(right)) == {}
 
 
+def test_parts_are_scored_in_the_same_rows_as_everything_else():
+    made = free_judge(samples=2, modes="[generate]", metrics="[rouge_1]", sections="{all: '^'}")
+
+    def half(row):
+        return row.label if row.row_id < 15 else "?"
+
+    scores, shown = made.score(half), made.written_scores(made.samples(half))
+    assert scores["rouge_1"] == scores["all/rouge_1"] == 0.5
+    assert shown["rouge_1"] == shown["all/rouge_1"] == 1.0
+
+
 def test_a_written_score_can_decide_unless_it_has_no_direction():
     made, names = free_judge(), ["answer_length", "loss", "rouge_1", "analysis/rouge_l"]
     assert made.deciding("auto", names, "here") == "loss"
@@ -231,6 +242,15 @@ def forecasts(count=12):
     return [
         TokenSequence([1, 2], [False, True], 1, n, f"news {n % 3}", f"Prediction: {ways[n % 3]}") for n in range(count)
     ]
+
+
+def test_a_sample_without_a_forecast_is_told_as_invalid():
+    made = Judge.for_training(config(samples=2), Writing(), renderer(()), forecasts())
+
+    def said(row):
+        return row.label if row.row_id == 0 else "Who knows?"
+
+    assert [row["valid"] for row in told(made.samples(said))] == [True, False]
 
 
 def test_metrics_bring_baselines_where_the_task_has_none():

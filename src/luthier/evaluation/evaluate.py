@@ -20,7 +20,7 @@ from luthier.evaluation.comparison import compare
 from luthier.evaluation.formatting import readable
 from luthier.evaluation.metrics import applicable
 from luthier.evaluation.metrics._free import written
-from luthier.evaluation.results import Answers, assemble
+from luthier.evaluation.results import Answers, assemble, validity
 from luthier.evaluation.sections import compare_sections, section_scores
 from luthier.evaluation.speed import measure_speed
 from luthier.progress import Report
@@ -77,7 +77,7 @@ class Judge:
         return cls(config, task, renderer, rows, _by_turns(rows, config.evaluation.samples))
 
     def score(self, network: nn.Module) -> dict[str, float]:
-        """Metrics of the sample, asked in the task's primary way."""
+        """Metrics of the sample, asked in the task's primary way, and those of the parts of written answers."""
         return self._scores(self._ask(network, self.rows, self.modes[0]))
 
     def score_names(self, network: nn.Module) -> list[str]:
@@ -99,15 +99,15 @@ class Judge:
 
     def written_scores(self, samples: Sequence[Prediction]) -> dict[str, float]:
         """Metrics of written answers and of their parts; none of labels, which `score` asks about in more rows."""
-        if not written(samples, self.renderer.labels):
-            return {}
-        settings = self.config.evaluation
-        return self._scores(samples) | section_scores(samples, settings.sections, settings.metrics)
+        return self._scores(samples) if written(samples, self.renderer.labels) else {}
 
     def _scores(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        labels = self.renderer.labels
-        metrics = applicable(self.config.evaluation.metrics, predictions, labels)
-        return {name: metric.value(predictions, labels) for name, metric in metrics.items()}
+        settings, labels = self.config.evaluation, self.renderer.labels
+        metrics = applicable(settings.metrics, predictions, labels)
+        scores = {name: metric.value(predictions, labels) for name, metric in metrics.items()}
+        if written(predictions, labels):
+            scores |= section_scores(predictions, settings.sections, settings.metrics)
+        return scores
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -178,9 +178,9 @@ def told(samples: Sequence[Prediction]) -> list[dict[str, Any]]:
             "prompt": row.text,
             "expected": None if row.expected is None else readable(row.text, row.expected, row.form),
             "answer": readable(row.text, row.raw, row.form),
-            "valid": row.parsed is not None,
+            "valid": valid,
         }
-        for row in samples
+        for row, valid in zip(samples, validity(samples), strict=True)
     ]
 
 
