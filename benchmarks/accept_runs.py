@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import sentfin
 
 from luthier.evaluation.fingpt_sets import SEED, held_out
 
@@ -182,9 +183,9 @@ PLACES = {
     "data": lambda: DATA,
     "fingpt": fingpt_split,
     "t5": lambda: CACHE / "bench" / "small-t5",
-    "sentfin": lambda: CACHE / "bench" / "sentfin",
+    "sentfin": sentfin.made,
 }
-"""Folders by their name in settings. {t5} is made by small_t5.py, {sentfin} by sentfin.py."""
+"""Folders by their name in settings, most of them made when they are not there; {t5} is made by small_t5.py."""
 
 
 def placed(text: str) -> str:

@@ -19,12 +19,13 @@ import csv
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 DATA = Path(os.environ.get("LUTHIER_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-CACHE = Path(os.environ.get("LUTHIER_CACHE", Path.home() / ".cache" / "luthier"))
+FOLDER = Path(os.environ.get("LUTHIER_CACHE", Path.home() / ".cache" / "luthier")) / "bench" / "sentfin"
 WORD = re.compile(r"\w+(?:[&.-]\w+)*|[^\w\s]")
 DECISION = re.compile(r"""["'](.+?)["']\s*:\s*["'](positive|neutral|negative)["']""")
 """An entity and its sentiment; names with an apostrophe keep the whole from being a Python literal."""
@@ -43,6 +44,7 @@ method: {{name: lora, rank: 16}}
 training: {{epochs: 3, batch_size: 16, learning_rate: 1.0e-3}}
 evaluation: {{limit: 500}}
 """
+FILES = ("entities", "several", "mean", "single")
 TASKS = {
     "entities": "token_classification",
     "several": "{name: sequence_classification, kind: several}",
@@ -85,21 +87,31 @@ def rows(title: str, entities: Mapping[str, str]) -> dict[str, dict[str, Any] | 
     }
 
 
-def main() -> None:
+def write(folder: Path) -> None:
     """Writes the rows and the runs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=CACHE / "bench" / "sentfin", help="folder of everything it writes")
-    folder: Path = parser.parse_args().out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    made = [rows(title, entities) for title, entities in headlines(DATA / "sentfin" / "SEntFiN.csv") if entities]
-    for name in made[0]:
-        kept = [row[name] for row in made if row[name] is not None]
+    found = [rows(title, entities) for title, entities in headlines(DATA / "sentfin" / "SEntFiN.csv") if entities]
+    for name in FILES:
+        kept = [row[name] for row in found if row[name] is not None]
         path = folder / f"{name}.jsonl"
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
-        print(f"{path}: {len(kept)} of {len(made)} headlines")
+        print(f"{path}: {len(kept)} of {len(found)} headlines", file=sys.stderr)
         if name in TASKS:
             run = RUN.format(name=name, task=TASKS[name], path=path)
             (folder / f"{name}.yaml").write_text(run, encoding="utf-8")
+
+
+def made() -> Path:
+    """The folder of everything that is written, made when it is not there yet."""
+    if not (FOLDER / f"{FILES[-1]}.jsonl").exists():
+        write(FOLDER)
+    return FOLDER
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of everything it writes")
+    write(parser.parse_args().out.resolve())
 
 
 if __name__ == "__main__":

@@ -40,6 +40,17 @@ def test_names_may_have_apostrophes(tmp_path):
     assert list(sentfin.headlines(file)) == [("A, B's up", {"A": "neutral", "B's": "positive"})]
 
 
+def test_the_files_are_made_when_they_are_not_there(tmp_path, monkeypatch):
+    (tmp_path / "sentfin").mkdir()
+    table = tmp_path / "sentfin" / "SEntFiN.csv"
+    table.write_text("S No.,Title,Decisions\n1,Kone up,\"{'Kone': 'positive'}\"\n", encoding="utf-8")
+    monkeypatch.setattr(sentfin, "DATA", tmp_path)
+    monkeypatch.setattr(sentfin, "FOLDER", tmp_path / "made")
+    assert (sentfin.made() / "entities.jsonl").read_text() == '{"words": ["Kone", "up"], "tags": ["B-positive", "O"]}\n'
+    table.unlink()
+    assert sentfin.made() == tmp_path / "made", "what is there is not made again"
+
+
 @pytest.mark.real
 def test_nearly_all_real_headlines_hold_their_entities(shared_data):
     made = [sentfin.tagged(*row) for row in sentfin.headlines(shared_data / "sentfin" / "SEntFiN.csv")]

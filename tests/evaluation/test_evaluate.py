@@ -1,5 +1,6 @@
 """The judge of a training and the examiner after it, with a task that answers by script."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -120,21 +121,48 @@ def test_written_answers_are_scored_and_labels_are_not():
     assert labelled.written_scores(labelled.samples(right)) == {}
 
 
-def test_a_written_score_can_pick_the_best_unless_it_has_no_direction():
-    scores = {"loss": 2.0, "rouge_1": 0.5, "answer_length": 4.0, "analysis/rouge_l": 0.3}
-    assert free_judge().best_of(scores) == ("loss", 2.0)
-    assert free_judge(best="analysis/rouge_l").best_of(scores) == ("analysis/rouge_l", 0.3)
-    assert free_judge().better("analysis/rouge_l", 0.4, 0.3)
+def test_parts_are_scored_in_the_same_rows_as_everything_else():
+    made = free_judge(samples=2, modes="[generate]", metrics="[rouge_1]", sections="{all: '^'}")
+
+    def half(row):
+        return row.label if row.row_id < 15 else "?"
+
+    scores, shown = made.score(half), made.written_scores(made.samples(half))
+    assert scores["rouge_1"] == scores["all/rouge_1"] == 0.5
+    assert shown["rouge_1"] == shown["all/rouge_1"] == 1.0
+
+
+def test_a_written_score_can_decide_unless_it_has_no_direction():
+    made, names = free_judge(), ["answer_length", "loss", "rouge_1", "analysis/rouge_l"]
+    assert made.deciding("auto", names, "here") == "loss"
+    assert made.deciding("analysis/rouge_l", names, "here") == "analysis/rouge_l"
+    assert made.better("analysis/rouge_l", 0.4, 0.3)
     with pytest.raises(ConfigError, match="neither a higher nor a lower 'answer_length' is better"):
-        free_judge(best="answer_length").best_of(scores)
+        made.deciding("answer_length", names, "here")
 
 
-def test_the_best_is_chosen_by_the_named_metric():
-    scores = {"accuracy": 0.5, "loss": 2.0}
-    assert judge(rows()).best_of(scores) == ("accuracy", 0.5)
-    assert judge(rows(), best="loss").best_of(scores) == ("loss", 2.0)
-    with pytest.raises(ConfigError, match="'bleu' cannot be computed"):
-        judge(rows(), best="bleu").best_of(scores)
+def test_the_names_of_scores_are_known_before_they_are_there():
+    for made in (judge(rows(), samples=2), free_judge(samples=4, metrics="[rouge_1]", sections="{all: '^'}")):
+        names = made.score_names(always_up)
+        assert made.task.asked[0][1] == 1, "for one token"
+        assert names == list(made.score(right) | made.written_scores(made.samples(right)))
+
+
+def test_a_row_without_an_answer_counts_for_the_names():
+    answered = TokenSequence([1, 2], [False, True], 1, 0, "rose", "up")
+    made = Judge.for_training(config(samples=0), Writing(), renderer(()), [answered] * 3)
+    assert "exact_match" in made.score_names(always_up)
+    made = Judge.for_training(config(samples=0), Writing(), renderer(()), [answered, replace(answered, label=None)])
+    assert "exact_match" not in made.score_names(always_up)
+
+
+def test_the_deciding_metric_is_one_that_validation_gives():
+    names = ["accuracy", "loss"]
+    assert judge(rows()).deciding("auto", names, "here") == "accuracy"
+    assert judge(rows()).deciding("loss", names, "here") == "loss"
+    with pytest.raises(ConfigError, match="'bleu' cannot be computed") as refused:
+        judge(rows()).deciding("bleu", names, "here")
+    assert (refused.value.where, refused.value.expected) == ("here", "auto, or one of accuracy, loss")
     assert judge(rows()).better("accuracy", 0.6, 0.5)
     assert judge(rows()).better("loss", 0.5, 0.6)
     assert not judge(rows()).better("loss", 0.5, 0.5)
@@ -214,6 +242,15 @@ def forecasts(count=12):
     return [
         TokenSequence([1, 2], [False, True], 1, n, f"news {n % 3}", f"Prediction: {ways[n % 3]}") for n in range(count)
     ]
+
+
+def test_a_sample_without_a_forecast_is_told_as_invalid():
+    made = Judge.for_training(config(samples=2), Writing(), renderer(()), forecasts())
+
+    def said(row):
+        return row.label if row.row_id == 0 else "Who knows?"
+
+    assert [row["valid"] for row in told(made.samples(said))] == [True, False]
 
 
 def test_metrics_bring_baselines_where_the_task_has_none():

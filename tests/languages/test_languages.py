@@ -27,7 +27,7 @@ CHINESE = told_texts("zh")
 PATTERNS = texts("zh")[RECORDED]
 
 BRACES = re.compile(r"\{[^{}]*\}")
-NAMED = re.compile(r"\{(\w+)(?::(?:re)?told)?\}")
+NAMED = re.compile(r"\{(\w+)(?::(?:(?:re)?told|listed))?\}")
 
 NOT_IN_CALLS = {
     *verdict.OPENINGS.values(),
@@ -48,11 +48,33 @@ NOT_IN_CALLS = {
 }
 """Texts that `tell` gets by a name."""
 
-NOT_TOLD = {"Choose from"}
-"""What a finding would write into a configuration."""
+NOT_TOLD = {
+    "Choose from",
+    *("Instruction:", "Input:", ": task: {name:"),
+    *("rows that share text with", "rows of '", "the columns of a format:"),
+}
+"""What a finding would write into a configuration, what prompts are made of, counts by name, an error's help."""
 
-VALUES = {"answer", "characters", "words", "duplicate", "near-duplicate", "exact duplicate", "gradient"}
+VALUES = {
+    *("answer", "characters", "words", "duplicate", "near-duplicate", "exact duplicate", "gradient"),
+    *("lines", "paragraphs", "digits", "punctuation marks", "question", "stay"),
+    "the rows stay; action: drop removes them",
+    *("simplified", "traditional", "taiwan", "hong kong"),
+    *("e-mail addresses", "IBANs", "Chinese ID numbers", "bank card numbers", "US social security numbers"),
+    *("phone numbers", "medical record numbers", "IP addresses", "names"),
+}
 """Values inside recorded texts that are translated themselves."""
+
+REASONS = {"UnreadableRow", "DroppedRow", "Rejected"}
+"""What takes a row out; its text goes on record."""
+
+RECORDING = [
+    *(path for folder in ("cleaning", "formats") for path in SOURCE.glob(f"data/{folder}/*.py")),
+    *(SOURCE / f"data/{name}.py" for name in ("intake", "times", "hindsight", "timeline", "tokenising", "rendering")),
+    *SOURCE.glob("tasks/*.py"),
+    SOURCE / "tracking/following.py",
+]
+"""Modules whose texts go on record: what becomes of rows and why, and what is noted meanwhile."""
 
 
 @cache
@@ -116,6 +138,24 @@ def written(path, errors=True):
     return [part.value for part in constants if isinstance(part.value, str)]
 
 
+def recorded(path):
+    """The texts in a module that are put together or take a row out: no errors, no descriptions, no expressions."""
+    tree, left_out, reasons = ast.parse(path.read_text(encoding="utf-8")), set(), set()
+    for node in ast.walk(tree):
+        called = getattr(node, "exc" if isinstance(node, ast.Raise) else "func", None)
+        called = getattr(called.func if isinstance(called, ast.Call) else called, "id", "")
+        owner = getattr(getattr(getattr(node, "func", None), "value", None), "id", "")
+        if called in REASONS:
+            reasons |= {id(part) for part in ast.walk(node)}
+        elif isinstance(node, ast.Raise) or called == "Field" or owner == "re":
+            left_out |= {id(part) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            reasons |= {id(part) for part in node.values}
+    parts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) in reasons - left_out]
+    return [part.value for part in parts if isinstance(part.value, str)]
+
+
 def test_inside_and_outside():
     assert (spoken(), tell("Scores")) == ("en", "Scores")
     with speaking("zh"):
@@ -148,6 +188,18 @@ def test_without_values_braces_are_left_alone():
         ("leak: near-duplicate of test row 5", "泄漏：与测试集第 5 行近似重复"),
         ("exact duplicate of row N with another label", "与第 N 行完全重复，但标签不同"),
         ("label 'loss' does not occur in the training rows", "标签“loss”没有在训练数据中出现"),
+        ("personal_data: masked 3 names, 12 IBANs", "personal_data：遮盖了 3 个姓名，12 个 IBAN"),
+        ("personal data masked: names", "遮盖了个人信息：姓名"),
+        ("column 'score' is a list, expected a number", "列“score”是列表，应为数字"),
+        ("turn 2 of column 'chat' has no 'role'", "列“chat”的第 2 轮没有“role”"),
+        (
+            "the tracker mlflow stopped: OSError: no; not at all; training is not affected, and "
+            "`luthier track runs/a --to mlflow` sends everything later",
+            "跟踪器 mlflow 已停止：OSError: no; not at all；"
+            "训练不受影响，之后可用 `luthier track runs/a --to mlflow` 补发全部",
+        ),
+        ("data.augment: synonym made 9 new rows", "data.augment：synonym 生成了 9 行新数据"),
+        ("missing columns for source and target: map two of a, b", "缺少源文本和目标文本两列：请从 a, b 中指定两列"),
         ("a.csv: format text, seen from body in the first 9 rows", "a.csv：格式 text，依据前 9 行的列 body"),
     ],
 )
@@ -205,4 +257,11 @@ def test_every_sentence_about_a_run_has_a_pattern(path):
     sentences = {
         piece for piece in fragments(written(path, errors=False)) if len(piece.split()) > 2 or piece[0].isupper()
     }
+    assert sorted(piece for piece in sentences - NOT_TOLD if piece not in told) == []
+
+
+@pytest.mark.parametrize("path", RECORDING, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_text_about_rows_has_a_pattern(path):
+    told = "\n".join([*PATTERNS, *VALUES])
+    sentences = {piece for piece in fragments(recorded(path)) if len(piece.split()) > 2 or piece[0].isupper()}
     assert sorted(piece for piece in sentences - NOT_TOLD if piece not in told) == []

@@ -49,6 +49,16 @@ def test_answers_that_were_only_measured_give_way_to_written_ones(tmp_path):
     assert [sample.answers[0].mark for sample in group.samples] == ["right", "plain"]
 
 
+def test_an_answer_without_a_forecast_is_marked_as_invalid(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    results = assemble({"test": {"generate": {"tuned": {}}}}, "test", "generate")
+    right = "Prediction: Up by 1-2%"
+    rows = [row(0, right, right), row(1, right, "Prediction: Down by 1-2%"), row(2, right, "Who knows?")]
+    write_predictions(path, [Answers("tuned", "test", "generate", rows)])
+    (group,) = sample_groups(path, results)
+    assert [sample.answers[0].mark for sample in group.samples] == ["right", "plain", "invalid"]
+
+
 def test_long_texts_are_cut(tmp_path):
     path = tmp_path / "predictions.jsonl"
     write_predictions(path, [Answers("tuned", "test", "labels", [row(0, "a", "a", "x" * 10_000)])])

@@ -291,7 +291,16 @@ def scripted(trainer, scores):
     object.__setattr__(trainer.judge, "score", lambda network: next(remaining))
 
 
-EVERY_STEP = {"every": 1, "samples": 0}
+EVERY_STEP = {"every": 1, "samples": 0, "best": "loss"}
+
+PAIRS = {"labels": None, "instruction": None, "split": {"test": 0.1, "validation": 0.2, "by": "random", "seed": 1}}
+
+
+def pairs_of(bench):
+    """Gives the bench rows of prompts and free answers."""
+    pairs = [{"prompt": f"Say {n}, please", "response": f"Here it is: number {n}."} for n in range(30)]
+    bench.rows = bench.folder / "pairs.jsonl"
+    bench.rows.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
 
 
 def test_early_stopping_waits_for_its_patience(bench, events):
@@ -342,18 +351,36 @@ def test_a_plateau_lowers_the_rate_also_after_an_interruption(bench, weights, sa
     assert same(weights(whole), weights(second))
 
 
+WATCHING = {"early_stopping": {"patience": 2}, "schedule": PLATEAU}
+
+
+@pytest.mark.parametrize("part", WATCHING)
 @pytest.mark.parametrize("parts", [{"evaluation": NEVER}, {"data": {"split": {"test": 0, "validation": 0}}}])
-def test_a_plateau_without_scores_is_refused(bench, parts):
-    with pytest.raises(ConfigError, match="plateau goes by validation scores"):
-        bench.trainer(bench.materials(training={"schedule": PLATEAU}, **parts))
+def test_what_goes_by_scores_is_refused_without_any(bench, part, parts):
+    with pytest.raises(ConfigError, match=f"training.{part} goes by validation scores"):
+        bench.trainer(bench.materials(training={part: WATCHING[part]}, **parts))
 
 
-def test_a_plateau_of_a_metric_that_validation_does_not_give(bench):
-    schedule = {**PLATEAU, "metric": "perplexity"}
-    trainer = bench.trainer(bench.materials(training={"schedule": schedule}, evaluation=EVERY_STEP))
-    scripted(trainer, [{"accuracy": 0.5}])
-    with pytest.raises(TrainingError, match="the schedule watches 'perplexity'"):
-        trainer.fit()
+@pytest.mark.parametrize("part", WATCHING)
+def test_a_metric_that_validation_does_not_give_is_refused_before_the_first_step(bench, part):
+    materials = bench.materials(training={part: {**WATCHING[part], "metric": "perplexity"}}, evaluation=EVERY_STEP)
+    with pytest.raises(ConfigError, match="'perplexity' cannot be computed") as refused:
+        bench.trainer(materials)
+    assert refused.value.where == f"training.{part}.metric"
+    assert "accuracy" in refused.value.expected
+    with pytest.raises(ConfigError, match="'bleu' cannot be computed") as refused:
+        bench.trainer(bench.materials(evaluation={**EVERY_STEP, "best": "bleu"}))
+    assert refused.value.where == "evaluation.best"
+
+
+def test_early_stopping_and_a_plateau_watch_the_metric_of_the_best_where_answers_are_written_first(bench, events):
+    pairs_of(bench)
+    asked = {"every": 1, "samples": 0, "modes": ["generate", "likelihood"], "best": "token_f1", "metrics": ["token_f1"]}
+    materials = bench.materials(data=PAIRS, training={"max_steps": 2, **WATCHING}, evaluation=asked)
+    trainer = bench.trainer(materials)
+    assert set(trainer.watched.values()) == {"token_f1"}
+    trainer.fit()
+    assert [set(event["metrics"]) for event in events(trainer, "evaluation")] == [{"token_f1"}] * 2
 
 
 def test_a_time_limit_ends_with_an_evaluation_and_a_checkpoint(bench, events, weights, same):
@@ -381,14 +408,6 @@ def test_a_time_limit_ends_with_an_evaluation_and_a_checkpoint(bench, events, we
     again.fit()
     assert len(events(again)) == 3, "its time is over when it is resumed, too"
     assert same(weights(trainer), weights(again))
-
-
-def test_early_stopping_on_a_metric_that_validation_does_not_give(bench):
-    stopping = {"metric": "perplexity", "patience": 2}
-    trainer = bench.trainer(bench.materials(training={"early_stopping": stopping}, evaluation=EVERY_STEP))
-    scripted(trainer, [{"accuracy": 0.5}])
-    with pytest.raises(TrainingError, match="early stopping watches 'perplexity'"):
-        trainer.fit()
 
 
 @pytest.mark.parametrize(("best", "expected"), [("accuracy", 2), ("loss", 3)])
@@ -443,13 +462,10 @@ def test_samples_are_shown_before_and_while_it_learns(bench, events):
     assert len({tuple(row["prompt"] for row in event["rows"]) for event in shown}) == 1, "the same ones every time"
 
 
-def test_written_answers_are_scored_at_every_evaluation_and_may_pick_the_best(bench, events, tmp_path):
-    pairs = [{"prompt": f"Say {n}, please", "response": f"Here it is: number {n}."} for n in range(30)]
-    bench.rows = tmp_path / "pairs.jsonl"
-    bench.rows.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
-    data = {"labels": None, "instruction": None, "split": {"test": 0.1, "validation": 0.2, "by": "random", "seed": 1}}
+def test_written_answers_are_scored_at_every_evaluation_and_may_pick_the_best(bench, events):
+    pairs_of(bench)
     asked = {"every": 1, "samples": 2, "metrics": ["rouge_1"], "sections": {"it": "^Here"}, "best": "rouge_1"}
-    trainer = bench.trainer(bench.materials(data=data, training={"max_steps": 2}, evaluation=asked))
+    trainer = bench.trainer(bench.materials(data=PAIRS, training={"max_steps": 2}, evaluation=asked))
     trainer.fit()
     written = [event for event in events(trainer, "evaluation") if event["split"] == "samples"]
     assert [event["step"] for event in written] == [0, 1, 2]

@@ -83,7 +83,7 @@ class CheckpointConfig(Part):
 class EarlyStoppingConfig(Part):
     """Stops when a metric no longer gets better."""
 
-    metric: str = Field("loss", description="Validation metric to watch.")
+    metric: str = Field("auto", description="Validation metric to watch; auto = the one of evaluation.best.")
     patience: int = Field(3, ge=1, description="Evaluations without improvement before stopping.")
 
 

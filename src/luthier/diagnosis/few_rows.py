@@ -35,7 +35,7 @@ class FewRows(Symptom):
         training = case.config.training
         change: dict[str, Any] = {"training.epochs": 5} if training.epochs < 5 else {}
         if training.early_stopping is None:
-            change["training.early_stopping"] = {"metric": "loss", "patience": 3}
+            change["training.early_stopping"] = {"patience": 3}
         if getattr(case.config.method, "rank", 0) > 8:
             change["method.rank"] = 8
         return change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from luthier.evaluation.comparison import compare
 from luthier.evaluation.formatting import readable
 from luthier.evaluation.metrics import applicable
 from luthier.evaluation.metrics._free import written
-from luthier.evaluation.results import Answers, assemble
+from luthier.evaluation.results import Answers, assemble, validity
 from luthier.evaluation.sections import compare_sections, section_scores
 from luthier.evaluation.speed import measure_speed
 from luthier.progress import Report
@@ -77,50 +77,65 @@ class Judge:
         return cls(config, task, renderer, rows, _by_turns(rows, config.evaluation.samples))
 
     def score(self, network: nn.Module) -> dict[str, float]:
-        """Metrics of the sample, asked in the task's primary way."""
-        labels = self.renderer.labels
-        predictions = self._ask(network, self.rows, self.modes[0])
-        metrics = applicable(self.config.evaluation.metrics, predictions, labels)
-        return {name: metric.value(predictions, labels) for name, metric in metrics.items()}
+        """Metrics of the sample, asked in the task's primary way, and those of the parts of written answers."""
+        return self._scores(self._ask(network, self.rows, self.modes[0]))
+
+    def score_names(self, network: nn.Module) -> list[str]:
+        """The metrics that every evaluation will give, those of the shown answers included."""
+        scores = self._scores(self._as_if_asked(network, self.rows, self.modes[0]))
+        shown = self._as_if_asked(network, self.shown, self._showing) if self.shown else []
+        return list(scores | self.written_scores(shown))
 
     def samples(self, network: nn.Module) -> list[Prediction]:
         """What the model says about the shown rows, in its own words where it has any."""
-        if not self.shown:
-            return []
+        return self._ask(network, self.shown, self._showing) if self.shown and self._showing != "likelihood" else []
+
+    @property
+    def _showing(self) -> str:
+        """The way in which the shown rows are asked about."""
         task = self.task
         offered = task.replies() if isinstance(task, Converses) else _offered(task, self.renderer, self.shown)
-        mode = "generate" if "generate" in offered else offered[0]
-        return [] if mode == "likelihood" else self._ask(network, self.shown, mode)
+        return "generate" if "generate" in offered else offered[0]
 
     def written_scores(self, samples: Sequence[Prediction]) -> dict[str, float]:
         """Metrics of written answers and of their parts; none of labels, which `score` asks about in more rows."""
-        settings = self.config.evaluation
-        if not written(samples, self.renderer.labels):
-            return {}
-        metrics = applicable(settings.metrics, samples, ())
-        scores = {name: metric.value(samples, ()) for name, metric in metrics.items()}
-        return scores | section_scores(samples, settings.sections, settings.metrics)
+        return self._scores(samples) if written(samples, self.renderer.labels) else {}
+
+    def _scores(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        settings, labels = self.config.evaluation, self.renderer.labels
+        metrics = applicable(settings.metrics, predictions, labels)
+        scores = {name: metric.value(predictions, labels) for name, metric in metrics.items()}
+        if written(predictions, labels):
+            scores |= section_scores(predictions, settings.sections, settings.metrics)
+        return scores
 
     @property
     def modes(self) -> tuple[str, ...]:
         """The task's ways of asking about these rows."""
         return _modes(self.config, self.task, self.renderer, self.rows)
 
-    def best_of(self, scores: Mapping[str, float]) -> tuple[str, float]:
-        """The metric that picks the best checkpoint, and its score."""
-        name = self.config.evaluation.best
-        directed = [metric for metric in scores if _higher_is_better(metric) is not None]
-        if name == "auto":
-            name = next(iter(directed), name)
-        if name not in directed:
+    def deciding(self, metric: str, names: Sequence[str], where: str) -> str:
+        """A metric that training goes by, one of those that validation gives; auto = the first that can decide.
+
+        Args:
+            metric: as configured.
+            names: from `score_names`.
+            where: the key that names it.
+
+        Raises:
+            ConfigError: validation does not give it, or neither more nor less of it is better.
+        """
+        directed = [name for name in names if _higher_is_better(name) is not None]
+        chosen = next(iter(directed), metric) if metric == "auto" else metric
+        if chosen not in directed:
             raise ConfigError(
-                f"'{name}' cannot be computed on these validation rows"
-                if name not in scores
-                else f"neither a higher nor a lower '{name}' is better",
-                where="evaluation.best",
+                f"'{chosen}' cannot be computed on these validation rows, asked by '{self.modes[0]}'"
+                if chosen not in names
+                else f"neither a higher nor a lower '{chosen}' is better",
+                where=where,
                 expected=f"auto, or one of {', '.join(directed)}",
             )
-        return name, scores[name]
+        return chosen
 
     def better(self, metric: str, value: float, than: float) -> bool:
         """Whether a score is better than another one."""
@@ -134,11 +149,26 @@ class Judge:
         length = self.config.evaluation.generate.max_new_tokens
         return self.task.predict(network, self.renderer, rows, mode=mode, max_new_tokens=length)
 
+    def _as_if_asked(self, network: nn.Module, rows: Sequence[TokenSequence], mode: str) -> list[Prediction]:
+        """Answers with all that metrics ask for, but for what they say: one row with a right answer and one without
+        are asked about, for one token, and stand for all.
+        """
+        asked = {row.label is None: row for row in rows}
+        answers = self.task.predict(network, self.renderer, list(asked.values()), mode=mode, max_new_tokens=1)
+        likely = dict(zip(asked, answers, strict=True))
+        return [_about(row, likely[row.label is None], asked[row.label is None]) for row in rows]
+
 
 def _higher_is_better(metric: str) -> bool | None:
     """Of a metric, or of PART/METRIC."""
     found: bool | None = registry.load("metric", metric.rpartition("/")[2]).higher_is_better
     return found
+
+
+def _about(row: TokenSequence, answer: Prediction, asked: TokenSequence) -> Prediction:
+    """An answer to one row as if it were one to another."""
+    expected = row.label if answer.expected == asked.label else answer.expected  # of pairs it is not the label
+    return replace(answer, row_id=row.row_id, text=row.text, expected=expected)
 
 
 def told(samples: Sequence[Prediction]) -> list[dict[str, Any]]:
@@ -148,9 +178,9 @@ def told(samples: Sequence[Prediction]) -> list[dict[str, Any]]:
             "prompt": row.text,
             "expected": None if row.expected is None else readable(row.text, row.expected, row.form),
             "answer": readable(row.text, row.raw, row.form),
-            "valid": row.parsed is not None,
+            "valid": valid,
         }
-        for row in samples
+        for row, valid in zip(samples, validity(samples), strict=True)
     ]
 
 

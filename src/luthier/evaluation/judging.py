@@ -30,7 +30,12 @@ _INSTRUCTION = (
     "You compare two answers to the same request. Length and the order in which they are shown do not matter. "
     "Reply with one word: A, B, or tie."
 )
-_VERDICT = re.compile(r"\b(A|B|[Tt]ie|TIE)\b")
+_VERDICT = re.compile(
+    r"\b(?P<tie>(?i:tied?))\b"
+    r"|(?<!and )(?<!or )\b(?P<letter>(?<=[a-z,] )A|A(?! (?!(?:is|was|wins|because)\b)[a-z])|B)\b(?! (?:and|or|nor)\b)"
+)
+"""A tie, or one letter by itself; an A that begins a sentence is an article where a noun may follow."""
+
 _TOKENS = 16
 
 Choice = Literal["first", "second", "tie"]
@@ -165,8 +170,8 @@ def read_verdict(reply: str) -> Choice | None:
     found = _VERDICT.search(reply)
     if not found:
         return None
-    verdicts: dict[str, Choice] = {"A": "first", "B": "second"}
-    return verdicts.get(found[1], "tie")
+    verdicts: dict[str | None, Choice] = {"A": "first", "B": "second", None: "tie"}
+    return verdicts[found["letter"]]
 
 
 def summary(verdicts: Sequence[tuple[Choice | None, Choice | None]]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier.data.market.forecasts import read_forecast
+from luthier.evaluation.metrics._forecasts import are_forecasts
 from luthier.runs.files import replacing
 from luthier.tasks import Form, Prediction
 
@@ -86,11 +88,18 @@ def read_answers(path: Path, model: str, split: str, mode: str, form: Form = "pl
     ]  # fmt: skip
 
 
+def validity(predictions: Sequence[Prediction]) -> list[bool]:
+    """Whether each answer is one at all: where every right one is a forecast, whether it forecasts something."""
+    if are_forecasts(predictions, ()):
+        return [read_forecast(row.raw) is not None for row in predictions]
+    return [row.parsed is not None for row in predictions]
+
+
 def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
     """Writes every answer as a line of JSON, atomically."""
     with replacing(path) as aside, aside.open("w", encoding="utf-8") as file:
         for group in answers:
-            for row in group.predictions:
+            for row, valid in zip(group.predictions, validity(group.predictions), strict=True):
                 line = {
                     "model": group.model,
                     "split": group.split,
@@ -100,7 +109,7 @@ def write_predictions(path: Path, answers: Iterable[Answers]) -> None:
                     "expected": row.expected,
                     "raw": row.raw,
                     "parsed": row.parsed,
-                    "valid": row.parsed is not None,
+                    "valid": valid,
                     "cut": row.cut,
                     "written": row.written,
                     "loss": row.loss,

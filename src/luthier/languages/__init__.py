@@ -79,12 +79,19 @@ def _retold(text: str) -> str | None:
 
 
 class _Value(str):
-    """What stood in a recorded text; {name:told} and {name:retold} ask for its own translation."""
+    """What stood in a recorded text; {name:told} and {name:retold} ask for its own translation, {name:listed} for that
+    of each of its parts, which commas part.
+    """
 
     def __format__(self, spec: str) -> str:
-        if spec == "told":
-            return tell(str(self))
-        return retell(str(self)) if spec == "retold" else super().__format__(spec)
+        match spec:
+            case "told":
+                return tell(str(self))
+            case "retold":
+                return retell(str(self))
+            case "listed":
+                return tell(", ").join(map(retell, self.split(", ")))
+        return super().__format__(spec)
 
 
 @cache

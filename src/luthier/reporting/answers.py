@@ -137,7 +137,8 @@ def _grouped(rows: Sequence[dict[str, dict[str, Any]]], form: Form, *, labelled:
 
 def _said(line: Mapping[str, Any], form: Form, labelled: bool) -> Said:
     mark = _mark(line["parsed"], line["expected"], line["valid"], exactly=form != "plain")
-    return Said(_short(readable(line["prompt"], line["raw"], form)), mark if labelled or mark == "right" else "plain")
+    shown = mark if labelled or mark != "wrong" else "plain"
+    return Said(_short(readable(line["prompt"], line["raw"], form)), shown)
 
 
 def _said_then(row: Mapping[str, Any] | None) -> Said | None:

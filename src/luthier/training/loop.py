@@ -48,16 +48,36 @@ class Trainer:
             materials.config, materials.task, materials.renderer, materials.prepared.validation
         )
         self.total = session.total_steps
-        self._check_schedule()
+        self.best, self.watched = self._deciding()
 
-    def _check_schedule(self) -> None:
-        every = self.materials.config.evaluation.every
-        if isinstance(self.schedule, FollowsScores) and (every is None or not self.judge.rows):
+    def _deciding(self) -> tuple[str, dict[str, str]]:
+        """The metric that picks the best checkpoint, and those that early stopping and the schedule watch, by key.
+
+        Raises:
+            ConfigError: validation will not give one of them.
+        """
+        evaluation, watched = self.materials.config.evaluation, {}
+        if self.config.early_stopping is not None:
+            watched["training.early_stopping"] = self.config.early_stopping.metric
+        if isinstance(self.schedule, FollowsScores):
+            watched["training.schedule"] = self.schedule.metric
+        if watched and (evaluation.every is None or not self.judge.rows):
+            where = next(iter(watched))
             raise ConfigError(
-                f"the schedule {self.config.schedule.name} goes by validation scores, and there are none meanwhile",
-                where="training.schedule",
-                hint="set evaluation.every, with validation rows; or take another schedule",
+                f"{where} goes by validation scores, and there are none meanwhile",
+                where=where,
+                hint="set evaluation.every, with validation rows; or do without it",
             )
+        if not self.judge.rows:
+            return "", {}
+        self.network.eval()
+        names = self.judge.score_names(self.network)
+        best = self.judge.deciding(evaluation.best, names, "evaluation.best")
+        found = {
+            where: best if metric == "auto" else self.judge.deciding(metric, names, f"{where}.metric")
+            for where, metric in watched.items()
+        }
+        return best, found
 
     def resume(self) -> bool:
         """Goes back to the newest whole checkpoint; to the very beginning, and False, when there is none."""
@@ -233,8 +253,8 @@ class Trainer:
         scores = self.judge.score(self.network)
         self.session.events.write("evaluation", progress.step, split="validation", metrics=scores)
         scores = scores | self._show_samples() | scores  # where both have a metric, that of more rows decides
-        name, value = self.judge.best_of(scores)
-        improved = progress.best_value is None or self.judge.better(name, value, progress.best_value)
+        value = scores[self.best]
+        improved = progress.best_value is None or self.judge.better(self.best, value, progress.best_value)
         if improved:
             progress.best_step, progress.best_value = progress.step, value
         self._watch(scores)
@@ -244,13 +264,12 @@ class Trainer:
         """Tells early stopping and the schedule how validation went."""
         stopping, progress = self.config.early_stopping, self.session.progress
         if stopping is not None:
-            value = _watched(scores, stopping.metric, "early stopping", "training.early_stopping.metric")
-            better = progress.watched is None or self.judge.better(stopping.metric, value, progress.watched)
-            progress.watched, progress.stale = (value, 0) if better else (progress.watched, progress.stale + 1)
+            metric = self.watched["training.early_stopping"]
+            better = progress.watched is None or self.judge.better(metric, scores[metric], progress.watched)
+            progress.watched, progress.stale = (scores[metric], 0) if better else (progress.watched, progress.stale + 1)
         if isinstance(self.schedule, FollowsScores):
-            metric = self.schedule.metric
-            value = _watched(scores, metric, "the schedule", "training.schedule.metric")
-            self.schedule.see(value, partial(self.judge.better, metric))
+            metric = self.watched["training.schedule"]
+            self.schedule.see(scores[metric], partial(self.judge.better, metric))
             progress.schedule = self.schedule.state()
 
     def _show_samples(self) -> dict[str, float]:
@@ -268,16 +287,6 @@ class Trainer:
         progress = self.session.progress
         path = self.checkpoints.save(self.network, self.materials.method, self.optimizer, progress, best=best)
         self.session.events.write("checkpoint", progress.step, path=path.name, best=best)
-
-
-def _watched(scores: dict[str, float], metric: str, who: str, where: str) -> float:
-    if metric not in scores:
-        raise TrainingError(
-            f"{who} watches '{metric}', which validation does not give",
-            where=where,
-            expected=f"one of {', '.join(scores)}",
-        )
-    return scores[metric]
 
 
 def build_optimizer(session: Session) -> Any:

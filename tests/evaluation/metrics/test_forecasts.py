@@ -7,7 +7,10 @@ from luthier.evaluation.metrics import applicable
 from luthier.evaluation.sections import section_scores
 from luthier.tasks import Prediction
 
-NAMES = ["direction_accuracy", "direction_accuracy_valid", "direction_mcc", "move_mse", "valid_forecasts"]
+NAMES = [
+    *("direction_accuracy", "direction_accuracy_valid", "direction_mcc"),
+    *("move_mse", "move_mse_valid", "valid_forecasts"),
+]
 
 ANSWERS = [
     ("Up by 1-2%", "Prediction: Up by 1-2%"),  # right: no error
@@ -31,6 +34,7 @@ def test_the_values_are_those_worked_out_by_hand():
     assert value("direction_accuracy", rows()) == pytest.approx(3 / 5), "an invalid answer is a wrong one"
     assert value("direction_accuracy_valid", rows()) == pytest.approx(3 / 4), "or left out, as was usual"
     assert value("move_mse", rows()) == pytest.approx((0 + 9 + 9 + 1 + 9) / 5)
+    assert value("move_mse_valid", rows()) == pytest.approx((0 + 9 + 9 + 1) / 4)
     assert value("valid_forecasts", rows()) == pytest.approx(4 / 5)
     # hits 2 up and 1 down; answered 3 up, 1 down, 1 invalid; expected 3 up, 2 down:
     # (3 * 5 - (3 * 3 + 1 * 2)) / sqrt((25 - 9 - 1 - 1) * (25 - 9 - 4))
@@ -48,7 +52,7 @@ def test_resamples_are_formulas_over_summed_counts():
 
 def test_without_a_valid_answer_nothing_is_right():
     invalid = rows([("Up by 1-2%", "?"), ("Down by 1-2%", "")])
-    assert [value(name, invalid) for name in NAMES] == [0, 0, 0, 9, 0]
+    assert [value(name, invalid) for name in NAMES] == [0, 0, 0, 9, 9, 0], "nor is the error none"
 
 
 def test_they_are_told_where_right_answers_are_forecasts_and_asked_for():

@@ -59,6 +59,18 @@ def test_a_resumed_run_goes_on_in_the_same_run(run, uri):
     assert kept.info.status == "FINISHED"
 
 
+def test_names_of_parts_are_written_as_mlflow_takes_them(run, uri, monkeypatch):
+    config = run.config_file.read_text() + "evaluation: {sections: {'Prediction & Analysis': '^P', '分析//b': '^A'}}\n"
+    run.config_file.write_text(config)
+    tracker = Mlflow(MlflowOptions(uri=uri))
+    Teller(tracker, run).begin(0)
+    tracker.curves({"samples/Prediction & Analysis/rouge_1": 0.5, "samples/分析//b/rouge_1": 0.25}, 1, 1000.0)
+    _, (kept,) = found(uri)
+    assert kept.data.metrics == {"samples/Prediction _ Analysis/rouge_1": 0.5, "samples/分析/b/rouge_1": 0.25}
+    assert kept.data.params["evaluation.sections.Prediction _ Analysis"] == "^P"
+    assert kept.data.params["evaluation.sections.分析/b"] == "^A"
+
+
 def test_a_password_has_no_place_in_a_configuration():
     with pytest.raises(ValidationError, match="MLFLOW_TRACKING_PASSWORD"):
         MlflowOptions(uri="https://me:secret@example.org")

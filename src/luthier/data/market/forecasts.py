@@ -38,10 +38,17 @@ _SIZE = (
     rf"(?:%?\s*(?:[-–—]|to|and)\s*(?P<high>{_NUMBER}))?"
     r"\s*(?:(?P<plus>\+\s*%|%\s*\+)|%|per\s?cent\b)"
 )
+_WAY = rf"(?:(?P<up>{_UP})|(?P<down>{_DOWN}))\b"
+_ANY = rf"\b(?:{_UP}|{_DOWN})\b"
+_OR = r"[^\w.;]{0,3}(?:(?:and|or)\b[^\w.;]{0,3}){0,2}"
 _FORMS = (
-    re.compile(rf"\b(?:(?P<up>{_UP})|(?P<down>{_DOWN}))\b[^\d\n.;]{{0,40}}?{_SIZE}", re.IGNORECASE),
-    re.compile(rf"{_SIZE}\s+(?:(?P<up>{_UP})|(?P<down>{_DOWN}))\b", re.IGNORECASE),
+    re.compile(
+        rf"(?<!\bnot )(?:(?P<hedge>{_ANY}){_OR})?\b{_WAY}(?:(?!{_ANY})[^\d\n.;]){{0,40}}?{_SIZE}(?!\s+{_ANY})",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"{_SIZE}\s+{_WAY}(?:{_OR}(?P<hedge>{_ANY}))?", re.IGNORECASE),
 )
+"""A direction with the nearest size behind it, or a size with the direction right behind it."""
 _HEADING = re.compile(r"\[Prediction (?:&|and) Analysis\]", re.IGNORECASE)
 _LINE = re.compile(r"\bPrediction\W{0,3}:", re.IGNORECASE)
 _ANALYSIS = re.compile(r"\bAnalysis\W{0,3}:", re.IGNORECASE)
@@ -99,19 +106,23 @@ def read_forecast(answer: str) -> Forecast | None:
 
     Read is the first line behind `Prediction:`, else behind the heading `[Prediction & Analysis]`; without either, the
     answer has to begin with the forecast. The line has to name a direction with a size in per cent, and no other
-    direction with one. A single number is a range by itself.
+    direction with one: `Up or down by 1-2%` forecasts nothing. A single number is a range by itself.
     """
     marker = _LINE.search(answer) or _HEADING.search(answer)
     said = answer[marker.end() :] if marker else answer
     line = _ANALYSIS.split(said.lstrip(" \t\r\n:*"), maxsplit=1)[0].partition("\n")[0]
     if not marker and not _FORMS[0].match(line):
         return None
-    named = [_forecast(found) for found in next(filter(None, (list(form.finditer(line)) for form in _FORMS)), [])]
-    return named[0] if len({each.direction for each in named}) == 1 else None
+    found = next(filter(None, (list(form.finditer(line)) for form in _FORMS)), [])
+    named = [_direction(word) for match in found for word in (match["up"], match["down"], match["hedge"]) if word]
+    return _forecast(found[0], named[0]) if len(set(named)) == 1 else None
 
 
-def _forecast(found: re.Match[str]) -> Forecast:
-    direction: Direction = "up" if found["up"] else "down"
+def _direction(word: str) -> Direction:
+    return "up" if re.fullmatch(_UP, word, re.IGNORECASE) else "down"
+
+
+def _forecast(found: re.Match[str], direction: Direction) -> Forecast:
     low, high = float(found["low"]), float(found["high"] or found["low"])
     if not found["high"] and (found["more"] or found["plus"]):
         return Forecast(direction, low, None)

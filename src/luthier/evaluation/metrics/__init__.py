@@ -35,7 +35,10 @@ class Metric(ABC):
 
     @abstractmethod
     def applies(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> bool:
-        """Whether the metric can be computed; `labels` are the allowed ones, none for free answers."""
+        """Whether the metric can be computed; `labels` are the allowed ones, none for free answers.
+
+        It goes by the rows and the way of asking, not by what was answered: training relies on it beforehand.
+        """
 
     @abstractmethod
     def counts(self, predictions: Sequence[Prediction], labels: Sequence[str]) -> Floats:

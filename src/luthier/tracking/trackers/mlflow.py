@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from posixpath import normpath
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -14,8 +16,8 @@ from luthier.tracking import About, Rows, TrackerOptions
 TAG = "luthier.run"
 """The tag that names Luthier's run."""
 
-MOST_PARAMETERS, LONGEST_PARAMETER = 100, 6000
-"""What MLflow takes at once, and the characters of a value."""
+MOST_PARAMETERS, LONGEST_PARAMETER, LONGEST_NAME = 100, 6000, 250
+"""What MLflow takes at once, and the characters of a value and of a name."""
 
 STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -69,7 +71,8 @@ class Mlflow:
     def _parameters(self, about: About) -> None:
         from mlflow.entities import Param
 
-        parameters = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in about.settings.items()]
+        settings = {_name(key): str(value)[:LONGEST_PARAMETER] for key, value in about.settings.items()}
+        parameters = [Param(name, value) for name, value in settings.items()]
         for start in range(0, len(parameters), MOST_PARAMETERS):
             self._client.log_batch(self._run, params=parameters[start : start + MOST_PARAMETERS])
         self._client.log_text(self._run, about.yaml, "config.yaml")
@@ -79,7 +82,7 @@ class Mlflow:
         from mlflow.entities import Metric
 
         moment = round(time * 1000)
-        self._client.log_batch(self._run, [Metric(name, value, moment, step) for name, value in values.items()])
+        self._client.log_batch(self._run, [Metric(_name(name), value, moment, step) for name, value in values.items()])
 
     def table(self, name: str, rows: Rows, step: int, time: float) -> None:
         """A JSON file among the run's artifacts, as MLflow's own tables are written."""
@@ -94,3 +97,8 @@ class Mlflow:
     def close(self, state: str) -> None:
         """Ends the run."""
         self._client.set_terminated(self._run, STATES[state])
+
+
+def _name(name: str) -> str:
+    """As MLflow takes it on every system: letters of any script, digits, spaces and `_-.`, and slashes of a path."""
+    return normpath(re.sub(r"[^\w.\- /]", "_", name))[:LONGEST_NAME]

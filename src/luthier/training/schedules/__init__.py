@@ -33,7 +33,7 @@ class FollowsScores(Protocol):
     """A schedule that also goes by how validation went. Every checkpoint keeps its state, so resuming is exact.
 
     Attributes:
-        metric: the validation metric that it goes by.
+        metric: the validation metric that it goes by; auto = the one of evaluation.best.
     """
 
     metric: str

@@ -14,7 +14,7 @@ class PlateauOptions(WarmupOptions):
     """Warm-up, then the peak, which is lowered whenever validation no longer gets better."""
 
     name: Literal["plateau"] = Field("plateau", description="The schedule's name.")
-    metric: str = Field("loss", description="Validation metric to watch.")
+    metric: str = Field("auto", description="Validation metric to watch; auto = the one of evaluation.best.")
     patience: int = Field(2, ge=1, description="Evaluations without improvement before the rate is lowered.")
     factor: float = Field(0.5, gt=0, lt=1, description="What it is then multiplied with.")
     minimum: float = Field(0.0, ge=0, le=1, description="How low it gets at most, as a share of the peak.")
