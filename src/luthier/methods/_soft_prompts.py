@@ -145,12 +145,14 @@ def _check_inputs(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any
     """Virtual tokens take positions of their own, and `transformers` drops a prefix when it recomputes layers."""
     whole = network.get_base_model()
     recomputed = whole.training and any(getattr(part, "gradient_checkpointing", False) for part in whole.modules())
-    if network.active_peft_config.peft_type == "PREFIX_TUNING" and recomputed:
+    prefix = network.active_peft_config.peft_type == "PREFIX_TUNING"
+    if prefix and recomputed:
         raise ModelError(
             "prefix tuning cannot recompute layers in the backward pass: the prefix would get lost",
             hint="training.memory: balanced",
         )
-    check_room(network, _ids(inputs, keywords).shape[1])
+    decoder = prefix and whole.config.is_encoder_decoder  # its encoder has no keys in front
+    check_room(network, (keywords["decoder_input_ids"] if decoder else _ids(inputs, keywords)).shape[1])
 
 
 def _own_logits(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:
