@@ -225,12 +225,16 @@ def test_a_prefix_leaves_the_encoders_positions_alone(open_base: Any, tiny_t5: P
 def test_a_run_begins_with_the_prompt_of_another(open_base: Any, tiny_llama: Path, tmp_path: Path) -> None:
     base = open_base(tiny_llama)
     method, network = tuned(base, METHODS["multitask_prompt"])
-    method.save(network, tmp_path / "first", base)
-    next_one = method_of({**METHODS["multitask_prompt"], "source": str(tmp_path / "first")})
-    second = next_one.apply(open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1)
-    torch.testing.assert_close(after(second, [5, 6, 7]), after(network, [5, 6, 7]))
-    for wrong in ({"source": str(tmp_path)}, {"source": str(tmp_path / "first"), "tokens": 5}):
-        with pytest.raises(ModelError, match=r"no adapter in|not of this shape"):
+    run = tmp_path / "runs" / "20260101-120000-abcdef"
+    method.save(network, run / "adapter", base)
+    for name in ("config.yaml", "run.json"):
+        (run / name).write_text("{}")
+    for source in (run, run.parent, run / "adapter"):
+        next_one = method_of({**METHODS["multitask_prompt"], "source": str(source)})
+        second = next_one.apply(open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1)
+        torch.testing.assert_close(after(second, [5, 6, 7]), after(network, [5, 6, 7]))
+    for wrong in ({"source": str(tmp_path / "elsewhere")}, {"source": str(run), "tokens": 5}):
+        with pytest.raises(ModelError, match=r"no run and no adapter in|not of this shape"):
             method_of({**METHODS["multitask_prompt"], **wrong}).apply(
                 open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1
             )
