@@ -115,6 +115,14 @@ def test_markdown_and_page_have_the_same_cells(finished):
     assert found.to_dict()["runs"][1]["difference"]["p"] <= 1
 
 
+def test_what_could_not_be_trained_is_a_note(finished):
+    found = Comparison.of(read_runs([finished("one")]), ["tiny-bitfit could not be trained: it has no biases"])
+    assert found.notes == found.to_dict()["notes"] == found.refused
+    assert found.refused[0] in page(found)
+    with speaking("zh"):
+        assert found.notes == ["tiny-bitfit 无法训练：it has no biases"]
+
+
 def test_the_same_in_chinese(pair):
     with speaking("zh"):
         found = Comparison.of(pair)
