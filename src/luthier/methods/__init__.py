@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 
 class Method(Protocol):
-    """What a tuning method does. Every file of this package has one class of this shape, built from its options."""
+    """What a tuning method does. Every file of this package has one class of this shape, built from its options.
+
+    Attributes:
+        unmergeable: why the tuning cannot go into the network's own weights; empty where it can.
+    """
 
     Options: ClassVar[type[Options]]
+    unmergeable: ClassVar[str]
 
     def __init__(self, options: Any) -> None: ...
 
@@ -79,7 +84,7 @@ class Method(Protocol):
         """The plain network with the tuning inside its own weights.
 
         Raises:
-            ModelError: the method cannot be merged; the message says why.
+            ModelError: the method is `unmergeable`, or this network is.
         """
         ...
 

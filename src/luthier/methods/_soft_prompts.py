@@ -33,6 +33,8 @@ PADDING_MATTERS = 0.1
 class SoftPromptMethod(PeftMethod):
     """Base of soft-prompt methods; whether `peft` runs one on a network is tried out before training."""
 
+    unmergeable = "virtual tokens are inputs: there are no weights to merge them into"
+
     @abstractmethod
     def begin(self, network: Any, base: BaseModel) -> None:
         """Gives the virtual tokens their first values."""
@@ -65,10 +67,6 @@ class SoftPromptMethod(PeftMethod):
         network.register_forward_pre_hook(_check_inputs, with_kwargs=True)
         if network.active_peft_config.task_type in TOKENWISE:
             network.register_forward_hook(_own_logits, with_kwargs=True)
-
-    def merge(self, network: nn.Module) -> nn.Module:
-        """Raises ModelError."""
-        raise ModelError("virtual tokens are inputs: there are no weights to merge them into")
 
     def head(self, base: BaseModel, peft_task: str) -> list[str] | None:
         """Modules that are trained whole and saved with the virtual tokens."""
