@@ -60,7 +60,7 @@ def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
 
     Args:
         materials: from `Materials.gather`.
-        dtype: number type of the frozen weights.
+        dtype: number type of the computation.
 
     Raises:
         ModelError: the network cannot be built from its configuration, or the method does not fit it.
