@@ -7,6 +7,8 @@ import pytest
 
 from luthier.cli.frame import run
 from luthier.config import load_config
+from luthier.errors import TrainingError
+from luthier.pipeline import train_methods
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_cache")]
 
@@ -51,6 +53,26 @@ def test_compare_trains_methods(write_config, tiny_bert, labelled_file, tmp_path
     assert [each["name"] for each in found["runs"]] == ["tiny-lora-rank-16", "tiny-full"]
     assert [claim["holds"] is None for claim in found["claims"]] == [False, False, False, True]
     assert found["runs"][1]["share"] == 1.0
+    assert found["notes"] == []
+
+
+def test_methods_that_cannot_be_trained_are_noted(
+    write_config, tiny_llama, labelled_file, tmp_path, monkeypatch, capsys
+):
+    def train(config, *, quiet):
+        if config.method.name == "lora":
+            raise TrainingError(f"{config.name} could not be trained: no memory")
+        return config.method.name
+
+    monkeypatch.setattr("luthier.training.variants.train_apart", train)
+    config = str(write_config(tmp_path / "run.yaml", tiny_llama, labelled_file))
+    found, refused = train_methods(config, "bitfit,lora,ia3")
+    assert found == ["ia3"]
+    assert len(refused) == 2
+    assert "no biases" in refused[0]
+    assert refused[1] == "tiny-lora could not be trained: no memory"
+    with pytest.raises(TrainingError, match=r"no biases.*no memory"):
+        train_methods(config, "bitfit,lora")
 
 
 def test_diagnose(copies, capsys):

@@ -12,9 +12,12 @@ import pytest
 import torch
 
 from luthier.cli.frame import run
+from luthier.cli.output import console
+from luthier.cli.train import show
 from luthier.config import load_config
+from luthier.config.writing import to_yaml
 from luthier.methods.lora import Lora
-from luthier.runs import read_events
+from luthier.runs import Run, read_events
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_cache")]
 
@@ -96,6 +99,25 @@ def test_train_for_people_who_read_chinese(settings, shown):
     )
     assert [words for words in expected if words not in text] == []
     assert "Base, untuned" not in text
+
+
+@pytest.mark.parametrize(
+    ("method", "file", "told", "kept_back"),
+    [
+        ("lora", "adapter_config.json", ("(plain `peft` loads it)", "--to merged"), ("no `luthier export`",)),
+        ("prompt", "adapter_config.json", ("(plain `peft` loads it)", "virtual tokens are inputs"), ("--to merged",)),
+        ("bottleneck", "bottleneck.json", ("adapter   ", "no `luthier export`"), ("loads it", "--to merged")),
+        ("full", "config.json", ("(plain `transformers` loads it)", "--to merged"), ("`peft`",)),
+    ],
+)
+def test_no_more_is_promised_than_a_method_keeps(trained_llama, tmp_path, capsys, method, file, told, kept_back):
+    copy = Run(shutil.copytree(trained_llama.path, tmp_path / "copy"))
+    (copy.adapter / "adapter_config.json").rename(copy.adapter / file)
+    copy.config_file.write_text(to_yaml(load_config(copy.config_file, [f"method={{name: {method}}}"])))
+    show(copy, console())
+    text = capsys.readouterr().out
+    assert [words for words in told if words not in text] == []
+    assert [words for words in kept_back if words in text] == []
 
 
 def test_train_for_machines(settings, document, tmp_path):

@@ -1,9 +1,14 @@
 """Finished runs that answer new texts."""
 
 import json
+import shutil
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
+from luthier.config import load_config
+from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, DataError
 from luthier.evaluation.speaker import open_speaker
 from luthier.runs import Run
@@ -48,8 +53,6 @@ def test_a_text_that_is_too_long_is_named(trained_llama):
 
 
 def test_the_data_is_not_needed(trained_llama, tmp_path, monkeypatch):
-    import shutil
-
     copy = Run(shutil.copytree(trained_llama.path, tmp_path / "copy"))
     text = copy.config_file.read_text().replace("news.jsonl", "gone.jsonl")
     copy.config_file.write_text(text)
@@ -57,8 +60,6 @@ def test_the_data_is_not_needed(trained_llama, tmp_path, monkeypatch):
 
 
 def test_an_adapter_does_not_speak_on_another_base(trained_llama, tiny_llama, tmp_path):
-    import shutil
-
     from safetensors.torch import load_file, save_file
 
     base, copy = (shutil.copytree(path, tmp_path / path.name) for path in (tiny_llama, trained_llama.path))
@@ -72,9 +73,18 @@ def test_an_adapter_does_not_speak_on_another_base(trained_llama, tiny_llama, tm
     assert refused.value.found.endswith("begun with: the weights of the base")
 
 
-def test_a_run_without_a_model_says_how_to_go_on(trained_llama, tmp_path):
-    import shutil
+@pytest.mark.parametrize("base", [False, True])
+def test_a_model_tuned_in_full_answers_in_float32(base, trained_llama, tiny_llama, tmp_path):
+    copy = Run(shutil.copytree(trained_llama.path, tmp_path / "copy", ignore=shutil.ignore_patterns("adapter")))
+    shutil.copytree(tiny_llama, copy.adapter)
+    changed = load_config(copy.config_file, ["method={name: full}", "model.dtype=bfloat16"])
+    copy.config_file.write_text(to_yaml(changed))
+    speaker = open_speaker(copy, base=base)
+    saved = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in speaker.network.state_dict().items())
 
+
+def test_a_run_without_a_model_says_how_to_go_on(trained_llama, tmp_path):
     copy = Run(shutil.copytree(trained_llama.path, tmp_path / "copy"))
     shutil.rmtree(copy.adapter)
     with pytest.raises(ConfigError, match="no trained model yet") as refused:

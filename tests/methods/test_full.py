@@ -20,7 +20,7 @@ from luthier.models.loading import load_base
 def base(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseModel:
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
     config = ModelConfig(base=str(tiny_llama), dtype="bfloat16", device="cpu")
-    return load_base(config, resolve(str(tiny_llama)), head="causal_lm")
+    return load_base(config, resolve(str(tiny_llama)), head="causal_lm", compute=Full.dtype)
 
 
 def apply(base: BaseModel, **freeze: Any) -> Any:

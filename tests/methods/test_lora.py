@@ -467,6 +467,21 @@ def test_eva_on_an_encoder_decoder(tiny_t5: Path) -> None:
     assert any(".decoder." in name and "EncDecAttention" in name for name in names)
 
 
+def test_eva_looks_at_rows_with_negative_scores(tiny_bert: Path) -> None:
+    ids_bt = torch.randint(3, 300, (8, 6))
+    scores_b = torch.full((8,), -1.0)
+    batch = Batch(ids_bt, torch.ones_like(ids_bt), scores_b, range(8), 8)
+    method, network = applied(
+        load(tiny_bert, head="sequence_classification"), "SEQ_CLS", init="eva", rank=2, targets=["pooler.dense"]
+    )
+    read: list[torch.Tensor] = []
+    [layer] = layers_of(network).values()
+    layer.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].detach()))
+    method.initialise(network, [batch] * 2, lambda batch: logits_of(network, batch))
+    rows, a = read[0] - read[0].mean(0), layer.lora_A["default"].weight
+    assert (rows @ a.T).square().sum() > 0.9 * torch.linalg.svdvals(rows)[:2].square().sum()
+
+
 def test_eva_looks_at_as_much_as_it_needs() -> None:
     assert Lora(LoraOptions(init="eva", rank=4, rank_pattern={"q_proj": 10})).rows_wanted() == 20
     assert Lora(LoraOptions()).rows_wanted() == 0

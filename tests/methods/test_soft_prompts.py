@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from pydantic import ValidationError
 from luthier import registry
 from luthier.errors import ModelError
 from luthier.models.inference import greedy_answers, score_continuations
-from luthier.models.soft_prompts import behind_soft_prompt
+from luthier.models.soft_prompts import behind_soft_prompt, check_room
 
 METHODS = {
     "prefix": {"name": "prefix", "tokens": 4},
@@ -164,15 +166,75 @@ def test_no_room_for_the_prompt(open_base: Any, tiny_gpt2: Path) -> None:
         network(torch.ones(1, 61, dtype=torch.long))
 
 
+POSITIONS = {
+    "opt": {"ffn_dim": 8, "word_embed_proj_dim": 8},
+    "bart": {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "decoder_start_token_id": 1},
+    "marian": {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "decoder_start_token_id": 1, "decoder_vocab_size": 20},
+    "m2m_100": {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "decoder_start_token_id": 2},
+    "gpt2": {},
+    "roberta": {"intermediate_size": 8},
+}
+
+
+@pytest.mark.parametrize("family", POSITIONS)
+def test_room_is_what_a_network_has_positions_for(family: str) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    usual = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 1}
+    usual |= {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = AutoConfig.for_model(family, **usual, max_position_embeddings=16, **POSITIONS[family])
+    network = AutoModel.from_config(config)
+    decoder = {"decoder_input_ids": torch.tensor([[5]])} if config.is_encoder_decoder else {}
+    tuned = SimpleNamespace(active_peft_config=SimpleNamespace(num_virtual_tokens=4), get_base_model=lambda: network)
+
+    def works(call: Callable[[], object]) -> bool:
+        try:
+            call()
+        except (IndexError, RuntimeError, ModelError):
+            return False
+        return True
+
+    runs = [works(lambda length=length: network(torch.full((1, length), 5), **decoder)) for length in range(12, 22)]
+    fits = [works(lambda length=length: check_room(tuned, length - 4)) for length in range(12, 22)]
+    assert fits == runs
+    assert runs[0]
+    assert runs[-1] is (family == "m2m_100"), "it computes positions as it needs them"
+
+
+def test_a_prefix_leaves_the_encoders_positions_alone(open_base: Any, tiny_t5: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, BartConfig, BartForConditionalGeneration
+
+    sizes = {"encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "encoder_layers": 1, "decoder_layers": 1, "d_model": 8}
+    config = BartConfig(
+        vocab_size=300,
+        max_position_embeddings=16,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        decoder_start_token_id=0,
+        **sizes,
+    )
+    BartForConditionalGeneration(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_t5).save_pretrained(tmp_path)
+    _, network = tuned(open_base(tmp_path, "seq2seq_lm"), METHODS["prefix"], "SEQ_2_SEQ_LM")
+    source = torch.full((1, 16), 5)
+    assert network(input_ids=source, decoder_input_ids=source[:, :12], use_cache=False).logits.shape[1] == 12
+    with pytest.raises(ModelError, match="no room in 16 positions"):
+        network(input_ids=source, decoder_input_ids=source[:, :13], use_cache=False)
+
+
 def test_a_run_begins_with_the_prompt_of_another(open_base: Any, tiny_llama: Path, tmp_path: Path) -> None:
     base = open_base(tiny_llama)
     method, network = tuned(base, METHODS["multitask_prompt"])
-    method.save(network, tmp_path / "first", base)
-    next_one = method_of({**METHODS["multitask_prompt"], "source": str(tmp_path / "first")})
-    second = next_one.apply(open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1)
-    torch.testing.assert_close(after(second, [5, 6, 7]), after(network, [5, 6, 7]))
-    for wrong in ({"source": str(tmp_path)}, {"source": str(tmp_path / "first"), "tokens": 5}):
-        with pytest.raises(ModelError, match=r"no adapter in|not of this shape"):
+    run = tmp_path / "runs" / "20260101-120000-abcdef"
+    method.save(network, run / "adapter", base)
+    for name in ("config.yaml", "run.json"):
+        (run / name).write_text("{}")
+    for source in (run, run.parent, run / "adapter"):
+        next_one = method_of({**METHODS["multitask_prompt"], "source": str(source)})
+        second = next_one.apply(open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1)
+        torch.testing.assert_close(after(second, [5, 6, 7]), after(network, [5, 6, 7]))
+    for wrong in ({"source": str(tmp_path / "elsewhere")}, {"source": str(run), "tokens": 5}):
+        with pytest.raises(ModelError, match=r"no run and no adapter in|not of this shape"):
             method_of({**METHODS["multitask_prompt"], **wrong}).apply(
                 open_base(tiny_llama), peft_task="CAUSAL_LM", total_steps=1
             )

@@ -47,6 +47,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
     "gemma2": (GROUPED | {"head_dim": 8}, {"self_attn.o_proj"}, {"mlp.down_proj"}),
     "glm": (GROUPED | {"head_dim": 8}, {"self_attn.o_proj"}, {"mlp.down_proj"}),
     "phi": (USUAL, {"self_attn.dense"}, {"mlp.fc2"}),
+    "phi3": (GROUPED, {"self_attn.o_proj"}, {"mlp.down_proj"}),
     "opt": (USUAL | {"ffn_dim": 48, "word_embed_proj_dim": 32}, {"self_attn.out_proj"}, {"fc2"}),
     "gpt2": (GPT2, {"attn.c_proj"}, {"mlp.c_proj"}),
     "gpt_neox": (USUAL, {"attention.dense"}, {"mlp.dense_4h_to_h"}),

@@ -94,8 +94,27 @@ def test_claims_that_were_not_measured(pair):
     assert claims([full]) == []
     other = replace(full, base="another/base")
     assert [claim.holds for claim in claims([lora, other])] == [None], "another base is no comparison"
+    [quality, _] = claims([lora, replace(full, data="other")])
+    assert (quality.holds, quality.measured) == (None, "other rows")
     small = replace(lora, options=lora.options | {"rank": 8})
     assert claims([small, full]) == []
+
+
+def test_claims_are_about_runs_that_can_be_compared(pair):
+    """What comes first is another LoRA, or another full tuning, than the claims are about."""
+    lora, full = pair
+    frozen = replace(full, name="frozen", options=full.options | {"freeze": {"embeddings": True, "layers": []}})
+    quantised = replace(lora, name="quantised", quantise="nf4")
+    elsewhere = replace(lora, name="elsewhere", data="other")
+    found = claims([quantised, elsewhere, frozen, lora, full])
+    about = [claim.about for claim in found if claim.holds is not None]
+    assert about == ["lora, lora (rank 16), against full"] * 3
+    assert [claim.about.split(",")[0] for claim in found if claim.holds is None] == [
+        "quantised",
+        "elsewhere",
+        "elsewhere",
+        "lora",
+    ]
 
 
 def test_markdown_and_page_have_the_same_cells(finished):
@@ -113,6 +132,14 @@ def test_markdown_and_page_have_the_same_cells(finished):
     assert found.runs[0].method in html
     assert "What people say" in html
     assert found.to_dict()["runs"][1]["difference"]["p"] <= 1
+
+
+def test_what_could_not_be_trained_is_a_note(finished):
+    found = Comparison.of(read_runs([finished("one")]), ["tiny-bitfit could not be trained: it has no biases"])
+    assert found.notes == found.to_dict()["notes"] == found.refused
+    assert found.refused[0] in page(found)
+    with speaking("zh"):
+        assert found.notes == ["tiny-bitfit 无法训练：it has no biases"]
 
 
 def test_the_same_in_chinese(pair):

@@ -62,6 +62,22 @@ def test_written_answers(raw, expected):
     assert parse_label(raw, LABELS) == expected
 
 
+@pytest.mark.parametrize(
+    ("raw", "labels", "expected"),
+    [
+        ("нетипично", ("да", "нет"), None),
+        ("нет.", ("да", "нет"), "нет"),
+        ("né", ("n", "p"), None),
+        ("这是利好消息", ("利空", "利好"), "利好"),
+        ("情感是positive的", LABELS, "positive"),
+        ("긍정입니다", ("긍정", "부정"), "긍정"),
+        ("_positive_", LABELS, "positive"),
+    ],
+)
+def test_written_answers_in_other_letters(raw, labels, expected):
+    assert parse_label(raw, labels) == expected
+
+
 def test_longer_labels_win_over_their_beginnings():
     assert parse_label("very positive", ("positive", "very positive")) == "very positive"
     assert parse_label("利好", ("利空", "利好", "中性")) == "利好"

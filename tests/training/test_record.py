@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from luthier.methods import count_parameters
 from luthier.training.record import describe, passport
@@ -21,6 +23,15 @@ def test_the_record_of_a_run(bench):
     assert record["engine_reason"]
     assert {"python", "luthier", "torch", "transformers", "peft"} <= record["versions"].keys()
     assert record["processor"]["cores"] > 0
+
+
+def test_full_tuning_begins_with_the_weights_as_they_are(bench, tiny_llama):
+    session = bench.trainer(bench.materials(method={"name": "full"}, model={"dtype": "bfloat16"})).session
+    saved = AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.float32).state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in session.network.state_dict().items())
+    record = describe(session)
+    assert (record["dtype"], record["dtype_reason"]) == ("float32", "the method computes in it")
+    assert session.choice.engine.dtype == torch.float32, "its trial allows rounding of this type"
 
 
 def test_how_often_rows_are_seen_is_on_record(bench):

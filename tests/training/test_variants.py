@@ -1,10 +1,13 @@
 """One configuration with several methods, each trained once."""
 
+import re
+
 import pytest
 
 from luthier.config import load_config, parse_config
 from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, TrainingError
+from luthier.recipes import recipe
 from luthier.runs import Run
 from luthier.training.record import passport
 from luthier.training.session import Materials
@@ -52,10 +55,31 @@ def test_wrong_options_are_told_before_anything_is_trained(config):
         variant(config, {"name": "lora", "rnk": 4}, 1)
 
 
+def test_methods_that_do_not_fit_are_told_before_anything_is_trained(bench):
+    wanted = [{"name": name} for name in ("lora", "bitfit", "prompt")] + [
+        {"name": "lora", "targets": ["no_such_layer"]}
+    ]
+    fitting, refused = variants(bench.materials(), wanted)
+    assert [made.name for made in fitting] == ["tiny-lora", "tiny-prompt"]
+    assert "tiny-bitfit could not be trained: this llama network has no biases" in refused[0]
+    assert "no_such_layer" in refused[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "task"),
+    [("compare_methods", "llama", "causal_lm"), ("compare_methods_encoder", "bert", "sequence_classification")],
+)
+def test_recipes_name_methods_that_fit(bench, name, base, task):
+    wanted = parse_methods(re.search('--methods "([^"]+)"', recipe(name).description)[1])
+    fitting, refused = variants(bench.materials(base, task=task), wanted)
+    assert len(fitting) == len(wanted) == 6
+    assert refused == []
+
+
 @pytest.mark.integration
 def test_a_variant_is_trained_once(config, own_cache, bench, monkeypatch):
-    [first] = variants(bench.materials(), [{"name": "lora"}])
-    assert first.name == "tiny-lora"
+    [first], refused = variants(bench.materials(), [{"name": "lora"}])
+    assert (first.name, refused) == ("tiny-lora", [])
     quick = variant(config, {"name": "lora", "rank": 2}, 1000)
     assert earlier(quick) is None
     run = train_apart(quick, quiet=True)

@@ -47,16 +47,19 @@ def command(
     from luthier.runs.files import write_text
 
     runs: list[Any] = list(targets)
+    refused: list[str] = []
     if methods is not None:
         if len(targets) != 1:
             raise ConfigError("--methods takes one configuration", expected="luthier compare run.yaml --methods a,b")
         with progress_bar(enabled=not as_json) as progress:
-            runs = list(pipeline.train_methods(targets[0], methods, overrides or [], quiet=as_json, progress=progress))
+            runs, refused = pipeline.train_methods(
+                targets[0], methods, overrides or [], quiet=as_json, progress=progress
+            )
     elif overrides:
         raise ConfigError("--set changes a configuration, and runs are finished", hint="--methods trains one")
     with speaking(lang):
         with progress_bar(enabled=not as_json) as progress:
-            found = pipeline.compare(runs, latency=latency, progress=progress)
+            found = pipeline.compare(runs, refused=refused, latency=latency, progress=progress)
         for file, render in ((html, comparison_table.page), (markdown, comparison_table.markdown)):
             if file is not None:
                 write_text(file, render(found))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luthier import registry
 from luthier.cli.output import Json, Overrides, emit
-from luthier.languages import speaking, tell
+from luthier.languages import retell, speaking, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,11 +55,23 @@ def show(run: Any, console: Console) -> None:
     here = Path.cwd()
     folder = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
     console.print()
-    console.print(tell("adapter   {path}   (plain `peft` loads it)", path=folder / "adapter"))
+    console.print(_artefact(run.adapter, folder / "adapter"))
     console.print(tell("scores    {path}", path=folder / "evaluation" / "metrics.json"))
     console.print(tell("ledger    {path}   (every row and its fate)", path=folder / "ledger.parquet"))
     console.print(tell("report    {path}   (open it in a browser)", path=folder / "report.html"))
     console.print(f"\n{tell('try next:')}")
     console.print(f"  luthier chat {folder} --base", style="bold")
     console.print(f'  luthier predict {folder} "{tell("your own text")}"', style="bold")
-    console.print(f"  luthier export {folder} --to merged", style="bold")
+    if why := registry.load("method", run.config.method.name).unmergeable:
+        console.print("  " + tell("no `luthier export`: {why}", why=retell(why)), style="dim", soft_wrap=True)
+    else:
+        console.print(f"  luthier export {folder} --to merged", style="bold")
+
+
+def _artefact(adapter: Path, shown: Path) -> str:
+    """What was trained, and what loads it besides Luthier."""
+    if (adapter / "adapter_config.json").is_file():
+        return tell("adapter   {path}   (plain `peft` loads it)", path=shown)
+    if (adapter / "config.json").is_file():
+        return tell("model     {path}   (plain `transformers` loads it)", path=shown)
+    return tell("adapter   {path}", path=shown)

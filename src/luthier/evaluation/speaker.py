@@ -11,6 +11,7 @@ from luthier.config import RunConfig
 from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError, DataError
+from luthier.methods import Method
 from luthier.models.base import BaseModel
 from luthier.models.files import resolve
 from luthier.models.loading import load_base
@@ -95,13 +96,13 @@ def open_speaker(run: Run, *, base: bool = False, dtype: str | None = None, plai
             f"the run in '{run.path}' has no trained model yet", hint=f"luthier train --resume {run.path}"
         )
     task: Task = registry.load("task", config.task.name)(config.task)
+    method: Method = registry.load("method", config.method.name)(config.method)
     files = resolve(config.model.base, allow_pickle=config.model.allow_pickle)
     labels = tuple(run.record["data"]["labels"])
-    loaded = load_base(config.model, files, head=task.head, labels=task.outputs(labels), problem=problem_of(task))
+    outputs, problem = task.outputs(labels), problem_of(task)
+    loaded = load_base(config.model, files, head=task.head, labels=outputs, problem=problem, compute=method.dtype)
     renderer = Renderer.for_data(config.data, loaded.tokenizer, labels)
     Origins.now(files, renderer).check(run)
     loaded = dequantised(loaded) if plain else loaded
-    network = loaded.network
-    if not base:
-        network = registry.load("method", config.method.name)(config.method).open(loaded, run.adapter)
+    network = loaded.network if base else method.open(loaded, run.adapter)
     return Speaker(network, loaded, renderer, task, config)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from luthier.registry import Options
 
@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
 
 class Method(Protocol):
-    """What a tuning method does. Every file of this package has one class of this shape, built from its options."""
+    """What a tuning method does. Every file of this package has one class of this shape, built from its options.
+
+    Attributes:
+        dtype: number type that the whole network computes in, whatever `model.dtype` says; None = as that says.
+        unmergeable: why the tuning cannot go into the network's own weights; empty where it can.
+    """
 
     Options: ClassVar[type[Options]]
+    dtype: ClassVar[Literal["float32"] | None]
+    unmergeable: ClassVar[str]
 
     def __init__(self, options: Any) -> None: ...
 
@@ -30,7 +37,7 @@ class Method(Protocol):
         """Makes the network trainable: trained parameters require gradients and are float32, all others are frozen.
 
         Args:
-            base: the base; its network may be changed in place.
+            base: the base, in `dtype`; its network may be changed in place.
             peft_task: `peft.TaskType` name, such as CAUSAL_LM or SEQ_CLS.
             total_steps: optimiser steps of the whole run, for methods with a schedule of their own.
 
@@ -79,7 +86,7 @@ class Method(Protocol):
         """The plain network with the tuning inside its own weights.
 
         Raises:
-            ModelError: the method cannot be merged; the message says why.
+            ModelError: the method is `unmergeable`, or this network is.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.errors import ModelError
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 class TrainedInPlace:
     """The parts of the protocol that follow from `requires_grad`; methods with a schedule of their own override."""
+
+    dtype: ClassVar[Literal["float32"] | None] = None
+    unmergeable: ClassVar[str] = ""
 
     def parameter_groups(self, network: nn.Module, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
         """Matrices decay; vectors (biases, norms, magnitudes) do not, as is the common practice."""

@@ -233,7 +233,10 @@ def look_at(network: Any, batches: Sequence[Batch], forward: Callable[[Batch], o
 def _real_tokens(inputs: Any, batch: Batch, name: str) -> torch.Tensor:
     """What a layer reads, [tokens, i], without padding of source or target."""
     hidden: torch.Tensor = inputs[0] if isinstance(inputs, tuple) else inputs
-    for mask in (batch.attention_mask_bt.bool(), batch.targets >= 0):
+    masks = [batch.attention_mask_bt.bool()]
+    if batch.targets.ndim == 2 and not batch.targets.is_floating_point():  # token ids: no classes, labels or scores
+        masks.append(batch.targets >= 0)
+    for mask in masks:
         if hidden.shape[:-1] == mask.shape:
             return hidden[mask]
-    return hidden.flatten(0, -2)
+    return hidden.flatten(0, -2).contiguous()

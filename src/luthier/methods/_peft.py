@@ -96,8 +96,8 @@ class PeftMethod(TrainedInPlace):
 
     def merge(self, network: Any) -> nn.Module:
         """The plain network in float32 with the adapter inside its weights."""
-        if not hasattr(network, "merge_and_unload"):
-            raise ModelError(f"{type(self).__name__} adds its own inputs: there are no weights to merge it into")
+        if self.unmergeable:
+            raise ModelError(self.unmergeable)
         if is_quantised(network):
             raise ModelError(
                 "merged weights would be rounded to those of a quantised base again",

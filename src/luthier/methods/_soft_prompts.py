@@ -33,6 +33,8 @@ PADDING_MATTERS = 0.1
 class SoftPromptMethod(PeftMethod):
     """Base of soft-prompt methods; whether `peft` runs one on a network is tried out before training."""
 
+    unmergeable = "virtual tokens are inputs: there are no weights to merge them into"
+
     @abstractmethod
     def begin(self, network: Any, base: BaseModel) -> None:
         """Gives the virtual tokens their first values."""
@@ -65,10 +67,6 @@ class SoftPromptMethod(PeftMethod):
         network.register_forward_pre_hook(_check_inputs, with_kwargs=True)
         if network.active_peft_config.task_type in TOKENWISE:
             network.register_forward_hook(_own_logits, with_kwargs=True)
-
-    def merge(self, network: nn.Module) -> nn.Module:
-        """Raises ModelError."""
-        raise ModelError("virtual tokens are inputs: there are no weights to merge them into")
 
     def head(self, base: BaseModel, peft_task: str) -> list[str] | None:
         """Modules that are trained whole and saved with the virtual tokens."""
@@ -145,12 +143,14 @@ def _check_inputs(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any
     """Virtual tokens take positions of their own, and `transformers` drops a prefix when it recomputes layers."""
     whole = network.get_base_model()
     recomputed = whole.training and any(getattr(part, "gradient_checkpointing", False) for part in whole.modules())
-    if network.active_peft_config.peft_type == "PREFIX_TUNING" and recomputed:
+    prefix = network.active_peft_config.peft_type == "PREFIX_TUNING"
+    if prefix and recomputed:
         raise ModelError(
             "prefix tuning cannot recompute layers in the backward pass: the prefix would get lost",
             hint="training.memory: balanced",
         )
-    check_room(network, _ids(inputs, keywords).shape[1])
+    decoder = prefix and whole.config.is_encoder_decoder  # its encoder has no keys in front
+    check_room(network, (keywords["decoder_input_ids"] if decoder else _ids(inputs, keywords)).shape[1])
 
 
 def _own_logits(network: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from luthier.errors import ModelError
-from luthier.models.architectures import resolve_targets
+from luthier.models.architectures import ends, resolve_targets
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseModel
@@ -29,28 +29,33 @@ class Sublayers:
 
     @classmethod
     def of(cls, base: BaseModel, layers: Sequence[int] | None = None) -> Sublayers:
-        """Finds them, in some layers or in all.
-
-        A module's own linear modules stand in the order in which values pass through them, so the last one makes the
-        output, whatever it is called.
-        """
+        """Finds them, in some layers or in all."""
         attention, mlp = _linear(base, "attention", layers), _linear(base, "mlp", layers)
         return cls(
             attention,
-            [*{_place(path, base)[:3]: path for path in attention}.values()],
-            [*{_place(path, base)[:2]: path for path in mlp}.values()],
+            _last(attention, base.architecture.attention, lambda path: _place(path, base)),
+            _last(mlp, base.architecture.mlp, lambda path: _place(path, base)[:2]),
         )
 
 
 def _linear(base: BaseModel, group: Literal["attention", "mlp"], layers: Sequence[int] | None) -> list[str]:
     try:
-        ends = resolve_targets(base.network, base.architecture, group)
+        names = resolve_targets(base.network, base.architecture, group)
     except ModelError:  # there are none
         return []
-    found = [
-        path for path, _ in base.network.named_modules() if any(path == end or path.endswith(f".{end}") for end in ends)
-    ]
+    found = [path for path, _ in base.network.named_modules() if any(ends(path, name) for name in names)]
     return [path for path in found if layers is None or _place(path, base)[1] in layers]
+
+
+def _last(paths: Sequence[str], names: Sequence[str], place: Callable[[str], tuple[str | int, ...]]) -> list[str]:
+    """Of the paths in one place, the one whose name stands last: values pass through modules in the order of names."""
+    rank = {path: max((len(name), at) for at, name in enumerate(names) if ends(path, name))[1] for path in paths}
+    found: dict[tuple[str | int, ...], str] = {}
+    for path in paths:
+        before = found.setdefault(place(path), path)
+        if rank[path] >= rank[before]:
+            found[place(path)] = path
+    return [*found.values()]
 
 
 def _place(path: str, base: BaseModel) -> tuple[str, int, str]:

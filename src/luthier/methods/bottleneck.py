@@ -50,6 +50,7 @@ class Bottleneck(TrainedInPlace):
     """Bottleneck adapters, Luthier's own: plain `peft` cannot load them."""
 
     Options: ClassVar[type[Options]] = BottleneckOptions
+    unmergeable = "an adapter has a non-linearity between its two layers: no single matrix does the same"
 
     def __init__(self, options: BottleneckOptions) -> None:
         self.options = options
@@ -142,4 +143,4 @@ class Bottleneck(TrainedInPlace):
 
     def merge(self, network: nn.Module) -> nn.Module:
         """Raises ModelError."""
-        raise ModelError("an adapter has a non-linearity between its two layers: no single matrix does the same")
+        raise ModelError(self.unmergeable)

@@ -40,6 +40,7 @@ class Full(TrainedInPlace):
     """Full tuning, in float32."""
 
     Options: ClassVar[type[Options]] = FullOptions
+    dtype = "float32"
 
     def __init__(self, options: FullOptions) -> None:
         self.options = options
@@ -53,7 +54,7 @@ class Full(TrainedInPlace):
         )
 
     def apply(self, base: BaseModel, *, peft_task: str, total_steps: int) -> nn.Module:
-        """The network itself, in float32, trained but for what is frozen."""
+        """The network itself, trained but for what is frozen."""
         if base.quantise != "none":
             raise ModelError(
                 f"full tuning changes the weights themselves, and those of this base are {base.quantise}",
@@ -61,7 +62,7 @@ class Full(TrainedInPlace):
             )
         freeze, network = self.options.freeze, base.network
         check_layers(freeze.layers, network, base.architecture)
-        network.float().requires_grad_(True)
+        network.requires_grad_(True)
         frozen = [f"{name}.{layer}" for name in base.architecture.layers for layer in freeze.layers]
         if freeze.embeddings:
             frozen += base.architecture.embeddings
@@ -77,7 +78,7 @@ class Full(TrainedInPlace):
         base.tokenizer.save_pretrained(str(folder))
 
     def open(self, base: BaseModel, folder: Path) -> nn.Module:
-        """The base's network with the saved weights, in float32.
+        """The base's network with the saved weights.
 
         Raises:
             ModelError: there is no such model, or it is not of this base.
@@ -97,7 +98,7 @@ class Full(TrainedInPlace):
                 )
             if report["missing_keys"]:
                 raise ValueError(f"it has no weights for {min(report['missing_keys'])}")
-            network.float().load_state_dict(saved.state_dict())
+            network.load_state_dict(saved.state_dict())
         except Exception as error:  # whatever a damaged file makes the readers stumble over
             raise ModelError(
                 f"the tuned model does not load on this base: {error}",

@@ -40,6 +40,7 @@ class LlamaAdapter(PeftMethod):
     """LLaMA-Adapter, by `peft`, for language models of a few families."""
 
     Options: ClassVar[type[Options]] = LlamaAdapterOptions
+    unmergeable = "LLaMA-Adapter attends to a prompt of its own: no weight of the network does the same"
 
     def __init__(self, options: LlamaAdapterOptions) -> None:
         self.options = options
@@ -84,10 +85,6 @@ class LlamaAdapter(PeftMethod):
                     weight.data = weight.data.float()
                 module.register_forward_pre_hook(partial(_round, compute))
                 module.register_forward_hook(_unround, always_call=True)
-
-    def merge(self, network: Any) -> nn.Module:
-        """Raises ModelError."""
-        raise ModelError("LLaMA-Adapter attends to a prompt of its own: no weight of the network does the same")
 
 
 def _round(compute: torch.dtype, module: nn.Module, inputs: tuple[Any, ...]) -> None:

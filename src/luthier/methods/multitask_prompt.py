@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from luthier.errors import ModelError
+from luthier.errors import ConfigError, ModelError
 from luthier.methods._soft_prompts import SoftPromptMethod, begin_with_words
 from luthier.registry import Options
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from luthier.models.base import BaseModel
 
+WEIGHTS = "adapter_model.safetensors"
+
 
 class MultitaskPromptOptions(Options):
     """Options of multitask prompt tuning."""
@@ -29,7 +31,9 @@ class MultitaskPromptOptions(Options):
     tokens: int = Field(20, ge=1, description="Virtual tokens; every row gets that much longer.")
     rank: int = Field(1, ge=1, description="Rank of the task's own matrix.")
     source: str | None = Field(
-        None, description="Adapter folder of another run with this method, whose prompt this one begins with."
+        None,
+        description="Another run with this method, whose prompt this one begins with: its folder, a folder of runs of "
+        "one name (the newest counts), or an adapter folder.",
     )
     text: str | None = Field(
         None,
@@ -86,7 +90,7 @@ class MultitaskPrompt(SoftPromptMethod):
         encoder = network.prompt_encoder[network.active_adapter]
         with torch.no_grad():
             if self.options.source is not None:
-                _take_over(encoder, Path(self.options.source).expanduser())
+                _take_over(encoder, _adapter_of(Path(self.options.source).expanduser()))
                 return
             begin_with_words(network, base, self.options.text)
             encoder.prefix_task_cols[..., 0] = 1
@@ -98,14 +102,26 @@ def _first_task(encoder: nn.Module, inputs: tuple[Any, ...]) -> tuple[torch.Tens
     return indices_bn, indices_bn.new_zeros(len(indices_bn)) if tasks_b is None else tasks_b
 
 
+def _adapter_of(source: Path) -> Path:
+    """The adapter folder of a source: itself, or that of a run."""
+    from luthier.runs import Run
+
+    try:
+        folder = source if (source / WEIGHTS).is_file() else Run.open(source).adapter
+    except ConfigError as error:
+        raise ModelError(
+            f"there is no run and no adapter in '{source}'", where="method.source", expected=error.expected
+        ) from error
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"there is no adapter in '{folder}'", where="method.source", expected=WEIGHTS)
+    return folder
+
+
 def _take_over(encoder: Any, folder: Path) -> None:
     """Copies the prompt and the matrix of another run's only task."""
     from safetensors.torch import load_file
 
-    file = folder / "adapter_model.safetensors"
-    if not file.is_file():
-        raise ModelError(f"there is no adapter in '{folder}'", where="method.source", expected=file.name)
-    found = load_file(file)
+    found = load_file(folder / WEIGHTS)
     wanted = {
         "prompt_embeddings": encoder.embedding.weight,
         "prefix_task_cols": encoder.prefix_task_cols,

@@ -46,7 +46,7 @@ TABLE: dict[str, tuple[Names, Names]] = {
     "chatglm": _BLOOM,
     "phi": (("q_proj", "k_proj", "v_proj", "self_attn.dense"), ("fc1", "fc2")),
     "phi3": (("qkv_proj", "o_proj"), ("gate_up_proj", "down_proj")),
-    "internlm2": (("wqkv", "wo"), ("w1", "w2", "w3")),
+    "internlm2": (("wqkv", "wo"), ("w1", "w3", "w2")),
     "baichuan": (("W_pack", "o_proj"), _GATED),
     "gpt_neox": _NEOX,
     **dict.fromkeys(["bloom", "falcon"], _BLOOM),
@@ -61,7 +61,7 @@ TABLE: dict[str, tuple[Names, Names]] = {
     **dict.fromkeys(["t5", "mt5", "umt5"], _T5_ALL),
     "longt5": _LONG_T5_ALL,
 }
-"""Attention and MLP module names by `config.model_type`."""
+"""Attention and MLP module names by `config.model_type`, in the order in which values pass through them."""
 
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 _MLP = re.compile(r"mlp|ffn|feed_?forward|expert|moe|dense_?relu_?dense|intermediate", re.IGNORECASE)
@@ -74,8 +74,8 @@ class Architecture:
 
     Attributes:
         family: `config.model_type`, such as llama.
-        attention: ends of the attention modules' paths.
-        mlp: ends of the MLP modules' paths; empty when they are no linear modules.
+        attention: ends of the attention modules' paths, in the order in which values pass through them.
+        mlp: ends of the MLP modules' paths, likewise; empty when they are no linear modules.
         head: paths of the modules outside the body: the output layer, or a classification head.
         layers: paths of the lists of repeated layers; two for an encoder-decoder.
         outputs: values that the linear layers of a token give, in all repeated layers.
@@ -107,7 +107,7 @@ def describe(network: nn.Module, config: Any, new: Sequence[str] = ()) -> Archit
     layers = tuple(name for name in outer if any(module.startswith(f"{name}.") for module in linear))
     inner = [path for path in (_inside(name, layers) for name in linear) if path]
     attention, mlp = TABLE.get(config.model_type, ((), ()))
-    known = {name for name in attention + mlp if any(_ends(path, name) for path in inner)}
+    known = {name for name in attention + mlp if any(ends(path, name) for path in inner)}
     if not known:
         attention, mlp = _derive(inner)
         known = {*attention, *mlp}
@@ -167,7 +167,7 @@ def resolve_targets(network: nn.Module, architecture: Architecture, targets: str
             )
         return _shortest(wanted, every)
     for name in targets:
-        if not any(_ends(path, name) for path in every):
+        if not any(ends(path, name) for path in every):
             raise _no_match(name, linear)
     return list(targets)
 
@@ -242,7 +242,8 @@ def _inside(name: str, layers: Sequence[str]) -> str:
     return ""
 
 
-def _ends(path: str, name: str) -> bool:
+def ends(path: str, name: str) -> bool:
+    """Whether a module's path ends with a name."""
     return path == name or path.endswith(f".{name}")
 
 
@@ -251,7 +252,7 @@ def _within(path: str, parent: str) -> bool:
 
 
 def _longest(path: str, names: Iterable[str]) -> int:
-    return max((len(name) for name in names if _ends(path, name)), default=0)
+    return max((len(name) for name in names if ends(path, name)), default=0)
 
 
 def _ends_of(paths: Sequence[str]) -> list[str]:

@@ -19,9 +19,6 @@ SHAPES = [(256, 576, 1536), (512, 1024, 1024)]
 GROWN = 1.05
 """Memory is handed back when a process holds so many times what a step needs."""
 
-GROWN = 1.05
-"""Memory is handed back when a process holds so many times what a step needs."""
-
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16")
 
 

@@ -25,6 +25,9 @@ LOADERS: dict[Head, str] = {
 }
 """The class of `transformers` that loads each kind of network."""
 
+COMPUTES = "the method computes in it"
+"""Why a number type is not the configured one."""
+
 NEW_HEADS = ("sequence_classification", "token_classification")
 """Kinds whose head is new, with an output for each label."""
 
@@ -66,7 +69,13 @@ def load_tokenizer(files: ModelFiles, *, trust_remote_code: bool = False) -> Any
 
 
 def load_base(
-    config: ModelConfig, files: ModelFiles, *, head: Head, labels: Sequence[str] = (), problem: str | None = None
+    config: ModelConfig,
+    files: ModelFiles,
+    *,
+    head: Head,
+    labels: Sequence[str] = (),
+    problem: str | None = None,
+    compute: str | None = None,
 ) -> BaseModel:
     """The base model, frozen and in eval mode.
 
@@ -78,12 +87,13 @@ def load_base(
         head: which kind of network.
         labels: names of a new head's outputs, in order.
         problem: the `problem_type` by which pipelines of `transformers` read these outputs; None = by their number.
+        compute: the number type that the method computes in, whatever is configured; None = as configured.
 
     Raises:
         ModelError: it cannot be loaded, or its weights do not fit the kind of network.
     """
     device = choose_device(config.device)
-    dtype, reason = choose_dtype(config.dtype, device)
+    dtype, reason = choose_dtype(compute or config.dtype, device)
     tokenizer = load_tokenizer(files, trust_remote_code=config.trust_remote_code)
     network, report = _load_network(config, files, head, labels, dtype, device)
     new = {key.rpartition(".")[0] for key in [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]}
@@ -98,7 +108,8 @@ def load_base(
     network.config.pad_token_id = tokenizer.pad_token_id
     network.config.problem_type = problem
     network.requires_grad_(False).eval().to(device)
-    return BaseModel(network, tokenizer, files, architecture, dtype, reason, device, config.quantise)
+    why = COMPUTES if compute else reason
+    return BaseModel(network, tokenizer, files, architecture, dtype, why, device, config.quantise)
 
 
 def _load_network(

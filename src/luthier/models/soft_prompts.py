@@ -9,22 +9,34 @@ from luthier.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
+TABLES = ("position_embeddings", "wpe", "embed_positions")
+"""What modules with a vector for every position are called."""
+
 
 def check_room(network: Any, length: int) -> None:
     """Raises ModelError when a row of so many tokens has no room behind the virtual ones."""
-    virtual, most = network.active_peft_config.num_virtual_tokens, _learned_positions(network.get_base_model())
-    if most and virtual + length > most:
+    virtual, most = network.active_peft_config.num_virtual_tokens, _positions(network.get_base_model())
+    if most is not None and virtual + length > most:
         raise ModelError(
             f"a row of {length} tokens and {virtual} virtual ones have no room in {most} positions",
             hint=f"data.max_length: {most - virtual}, or fewer method.tokens",
         )
 
 
-def _learned_positions(network: Any) -> int | None:
-    """Positions that a network has learned vectors for; None when it computes them."""
-    most = getattr(network.config, "max_position_embeddings", None)
-    tables = [name for name, _ in network.named_modules() if name.endswith(("position_embeddings", "wpe"))]
-    return most if tables else None
+def _positions(network: nn.Module) -> int | None:
+    """Positions that a network has vectors for; None when it computes them as it needs them."""
+    from torch import nn
+
+    found = [module for name, module in network.named_modules() if name.endswith(TABLES)]
+    return min(
+        (table.num_embeddings - _first(table) for table in found if isinstance(table, nn.Embedding)), default=None
+    )
+
+
+def _first(table: nn.Embedding) -> int:
+    """The row of the first position: OPT and BART say which; in RoBERTa's family it is that behind the pad token's."""
+    padding = -1 if table.padding_idx is None else table.padding_idx
+    return int(getattr(table, "offset", padding + 1))
 
 
 def behind_soft_prompt(network: nn.Module) -> tuple[nn.Module, Any, int]:

@@ -183,12 +183,17 @@ def predict(
 
 
 def compare(
-    runs: Sequence[Run | str | Path], *, latency: int | None = None, progress: Report | None = None
+    runs: Sequence[Run | str | Path],
+    *,
+    refused: Sequence[str] = (),
+    latency: int | None = None,
+    progress: Report | None = None,
 ) -> Comparison:
     """Finished runs side by side: scores with paired differences to the first, and what each took.
 
     Args:
         runs: the runs, the one that others are compared with first.
+        refused: why there are no more of them, as `train_methods` says it.
         latency: asks so many test rows now: base, unmerged and merged model by turns; kept in run.json.
         progress: told (phase, done, total).
 
@@ -205,7 +210,7 @@ def compare(
         if progress:
             progress("measuring latency", done, len(opened))
         run.update_record(latency=measure_latency(run, asked_texts(run, latency or 1)))
-    return Comparison.of(read_runs(opened))
+    return Comparison.of(read_runs(opened), refused)
 
 
 def diagnose(run: Run | str | Path) -> Diagnosis:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.config import RunConfig, load_config
 from luthier.config.writing import to_yaml
-from luthier.errors import ConfigError, Interrupted, LuthierError
+from luthier.errors import ConfigError, Interrupted, LuthierError, TrainingError
 from luthier.methods import Reports
 from luthier.models.hardware import peak_memory_mb
 from luthier.pipeline.evaluating import evaluate, predict
@@ -163,8 +163,10 @@ def train_methods(
     *,
     quiet: bool = True,
     progress: Report | None = None,
-) -> list[Run]:
+) -> tuple[list[Run], list[str]]:
     """Trains one configuration with one method after another, each in a process of its own; finished ones are kept.
+
+    A method that does not fit the network, or whose training fails, does not keep the others from being trained.
 
     Args:
         config: the configuration.
@@ -173,20 +175,28 @@ def train_methods(
         quiet: keeps the progress of each training to itself.
         progress: told (phase, done, total).
 
+    Returns:
+        (the runs, why some methods have none: a sentence each)
+
     Raises:
         ConfigError: there is no such method, or its options are wrong.
-        TrainingError: one of them could not be trained.
+        TrainingError: none of them could be trained.
     """
     from luthier.training.variants import parse_methods, train_apart, variants
 
     settings, wanted = read_config(config, overrides), parse_methods(methods)
-    chosen = variants(Materials.gather(settings, progress), wanted)
+    chosen, refused = variants(Materials.gather(settings, progress), wanted)
     found = []
     for done, each in enumerate(chosen):
         if progress:
             progress(f"training {each.name}", done, len(chosen))
-        found.append(train_apart(each, quiet=quiet))
-    return found
+        try:
+            found.append(train_apart(each, quiet=quiet))
+        except TrainingError as error:
+            refused.append(error.found)
+    if not found:
+        raise TrainingError("; ".join(refused))
+    return found, refused
 
 
 def walk_forward(

@@ -31,17 +31,26 @@ class Claim:
 
 
 def claims(runs: Sequence[RunFacts]) -> list[Claim]:
-    """The claims for every base and task of which both a LoRA of rank 16 and full tuning were run."""
-    found = []
-    for base, task in dict.fromkeys((run.base, run.task) for run in runs):
-        mine = [run for run in runs if (run.base, run.task) == (base, task)]
-        full = next((run for run in mine if run.options["name"] == "full"), None)
-        lora = next((r for r in mine if r.options["name"] == "lora" and r.options["rank"] == RANK), None)
-        if lora is not None:
-            against = [_quality, _storage, _speed] if full else []
-            found += [claim(lora, full) for claim in against] if full else []
-            found.append(_latency(lora))
-    return found
+    """The claims about the first LoRA of rank 16 of every base, task and data, against full tuning on the same."""
+    loras: dict[tuple[str, ...], RunFacts] = {}
+    for run in runs:
+        if run.options["name"] == "lora" and run.options["rank"] == RANK:
+            loras.setdefault((*_model(run), run.data), run)
+    return [claim for lora in loras.values() for claim in [*_against_full(lora, runs), _latency(lora)]]
+
+
+def _against_full(lora: RunFacts, runs: Sequence[RunFacts]) -> list[Claim]:
+    """Nothing frozen, on the same base; on other rows it is no comparison."""
+    whole = [run for run in runs if run.options["name"] == "full" and not any(run.options["freeze"].values())]
+    whole = [run for run in whole if _model(run) == _model(lora)]
+    for full in whole:
+        if full.data == lora.data:
+            return [_quality(lora, full), _storage(lora, full), _speed(lora, full)]
+    return [Claim(_quality_statement(), _about(lora, full), tell("other rows"), None) for full in whole[:1]]
+
+
+def _model(run: RunFacts) -> tuple[str, str, str]:
+    return run.base, run.task, run.quantise
 
 
 def _about(lora: RunFacts, full: RunFacts | None = None) -> str:
@@ -49,8 +58,12 @@ def _about(lora: RunFacts, full: RunFacts | None = None) -> str:
     return tell("{run}, against {other}", run=run, other=full.name) if full else run
 
 
+def _quality_statement() -> str:
+    return tell("LoRA reaches {share:.0%} of full tuning at rank {rank}", share=QUALITY, rank=RANK)
+
+
 def _quality(lora: RunFacts, full: RunFacts) -> Claim:
-    statement = tell("LoRA reaches {share:.0%} of full tuning at rank {rank}", share=QUALITY, rank=RANK)
+    statement = _quality_statement()
     one, other, metric = lora.score["value"], full.score["value"], tell(lora.metric)
     if not lora.higher_is_better or other <= 0 or lora.metric != full.metric:
         return Claim(statement, _about(lora, full), tell("{metric} is no share of a whole", metric=metric), None)

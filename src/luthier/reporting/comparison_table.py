@@ -30,21 +30,23 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side, and what they say about what people repeat."""
+    """Runs side by side, what they say about what people repeat, and why there are no more of them."""
 
     runs: list[RunFacts]
     claims: list[Claim]
+    refused: list[str]
 
     @classmethod
-    def of(cls, runs: Sequence[RunFacts]) -> Comparison:
-        """Of runs that were read."""
-        return cls(list(runs), claims(runs))
+    def of(cls, runs: Sequence[RunFacts], refused: Sequence[str] = ()) -> Comparison:
+        """Of runs that were read, and sentences about those that there are none of."""
+        return cls(list(runs), claims(runs), list(refused))
 
     @property
     def notes(self) -> list[str]:
-        """Why some runs have no difference, and what was measured afterwards."""
+        """What could not be trained, why some runs have no difference, and what was measured afterwards."""
         first = self.runs[0].name
-        told = [
+        told = [retell(why) for why in self.refused]
+        told += [
             tell("{run} is not compared with {first}: {why}", run=run.name, first=first, why=retell(run.unpaired))
             for run in self.runs
             if run.unpaired

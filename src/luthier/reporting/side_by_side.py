@@ -24,6 +24,7 @@ class RunFacts:
     """A finished run in numbers.
 
     Attributes:
+        data: digest of its rows.
         method: its name, with the options that say what it trains.
         options: all of its options.
         metric: the deciding metric, as sentences call it.
@@ -42,6 +43,7 @@ class RunFacts:
     name: str
     base: str
     task: str
+    data: str
     method: str
     options: dict[str, Any]
     learning_rate: float
@@ -129,6 +131,7 @@ class _Finished:
             name=self.config.name,
             base=record["base"]["source"],
             task=self.config.task.name,
+            data=record["data"]["digest"],
             method=method_text(self.config.method),
             options=self.config.method.model_dump(mode="json"),
             learning_rate=self.config.training.learning_rate,

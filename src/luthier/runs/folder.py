@@ -74,7 +74,7 @@ class Run:
 
     @property
     def adapter(self) -> Path:
-        """What was trained: an adapter that plain `peft` loads, or the whole model after full tuning."""
+        """What was trained, as its method saves it: an adapter, or the whole model after full tuning."""
         return self.path / "adapter"
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from luthier.data.examples import Conversation, Document, Example, Labelled, Message
 from luthier.data.records import Batch, Encoded, TokenSequence
+from luthier.data.words import CJK
 from luthier.models.base import Head
 from luthier.registry import Options
 from luthier.tasks import Prediction, pad
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from luthier.data.rendering import Renderer
+
+
+_LETTER = rf"[^\W_{CJK}\u0e00-\u0eff\uac00-\ud7af]"
+"""A letter or digit that makes another word of what it stands beside; in Chinese, Japanese, Thai, Lao and Korean it may
+be the next word, or an ending."""
 
 
 class CausalLmOptions(Options):
@@ -212,7 +218,7 @@ def parse_label(raw: str, labels: Sequence[str]) -> str | None:
     """The label that a written answer means: the one it begins with, else the only one it names, else None."""
     text = raw.strip().lower()
     by_length = sorted(labels, key=len, reverse=True)
-    patterns = {label: rf"(?<![a-z0-9]){re.escape(label.lower())}(?![a-z0-9])" for label in by_length}
+    patterns = {label: rf"(?<!{_LETTER}){re.escape(label.lower())}(?!{_LETTER})" for label in by_length}
     for label, pattern in patterns.items():
         if re.match(pattern, text.lstrip("\"'*([ ")):
             return label

@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from luthier.errors import ConfigError
+from luthier.methods import Method
+from luthier.models.loading import COMPUTES
 from luthier.training.devices import Device
 from luthier.training.memory import ROOM, pieces, trained_bytes
 from luthier.training.session import Materials
@@ -101,7 +103,7 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
     import torch
 
     config, rows = materials.config, materials.prepared.train
-    dtype, reason = _dtype_there(config.model.dtype, device)
+    dtype, reason = _dtype_there(config.model.dtype, device, materials.method)
     sizes = sizes_without_weights(materials, getattr(torch, dtype))
     two_parts = materials.task.head == "seq2seq_lm"
     fast = config.training.engine != "reference" and not two_parts
@@ -120,8 +122,8 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
         device=device.to_dict(),
         engine="fast" if fast else "reference",
         memory=case.level,
-        dtype=sizes.dtype,
-        dtype_reason=reason if sizes.dtype == dtype else f"method {config.method.name} computes in it",
+        dtype=dtype,
+        dtype_reason=reason,
         parameters=sizes.parameters,
         trainable=sizes.trainable,
         steps=work.steps,
@@ -140,7 +142,9 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
     )
 
 
-def _dtype_there(wanted: str, device: Device) -> tuple[str, str]:
+def _dtype_there(wanted: str, device: Device, method: Method) -> tuple[str, str]:
+    if method.dtype:
+        return method.dtype, COMPUTES
     dtype, reason = device.dtype if wanted == "auto" else (wanted, "as configured")
     if dtype not in device.tflops:
         raise ConfigError(

@@ -112,7 +112,12 @@ class Materials:
         deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         outputs = self.task.outputs(self.renderer.labels)
         return load_base(
-            self.config.model, self.files, head=self.task.head, labels=outputs, problem=problem_of(self.task)
+            self.config.model,
+            self.files,
+            head=self.task.head,
+            labels=outputs,
+            problem=problem_of(self.task),
+            compute=self.method.dtype,
         )
 
 

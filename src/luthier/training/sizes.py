@@ -60,20 +60,30 @@ def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
 
     Args:
         materials: from `Materials.gather`.
-        dtype: number type of the frozen weights.
+        dtype: number type of the computation.
 
     Raises:
         ModelError: the network cannot be built from its configuration, or the method does not fit it.
     """
+    base, task = base_without_weights(materials, dtype), materials.task
+    return _sizes(base, materials.method.apply(base, peft_task=task.peft_task, total_steps=1), task.head)
+
+
+def base_without_weights(materials: Materials, dtype: torch.dtype) -> BaseModel:
+    """A run's base on the meta device, where any method can be applied to it.
+
+    Args:
+        materials: from `Materials.gather`.
+        dtype: number type of the weights it does not have.
+
+    Raises:
+        ModelError: the network cannot be built from its configuration.
+    """
     import torch
 
-    network, task = _without_weights(materials, dtype), materials.task
+    network, quantise = _without_weights(materials, dtype), materials.config.model.quantise
     architecture, meta = describe(network, network.config), torch.device("meta")
-    base = BaseModel(
-        network, materials.tokenizer, materials.files, architecture, dtype, "", meta, materials.config.model.quantise
-    )
-    tuned = materials.method.apply(base, peft_task=task.peft_task, total_steps=1)
-    return _sizes(base, tuned, task.head)
+    return BaseModel(network, materials.tokenizer, materials.files, architecture, dtype, "", meta, quantise)
 
 
 def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:

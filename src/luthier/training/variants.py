@@ -16,12 +16,14 @@ from ruamel.yaml.error import YAMLError
 from luthier import registry
 from luthier.config import RunConfig, parse_config
 from luthier.config.writing import to_yaml
-from luthier.errors import ConfigError, Interrupted, TrainingError
+from luthier.errors import ConfigError, Interrupted, ModelError, TrainingError
+from luthier.methods import Method, count_parameters
+from luthier.models.base import BaseModel
 from luthier.runs import Run
 from luthier.runs.files import write_text
 from luthier.training.guidance import middle_rate
 from luthier.training.session import Materials
-from luthier.training.sizes import sizes_without_weights
+from luthier.training.sizes import base_without_weights
 
 _COMMAND = (sys.executable, "-c", "from luthier.cli import main; main()", "train")
 
@@ -62,12 +64,27 @@ def _parts(text: str) -> list[str]:
     return [part for part in parts if part.strip()]
 
 
-def variants(materials: Materials, methods: Sequence[Mapping[str, Any]]) -> list[RunConfig]:
-    """The configuration once for each method; see `variant`."""
+def variants(materials: Materials, methods: Sequence[Mapping[str, Any]]) -> tuple[list[RunConfig], list[str]]:
+    """The configuration once for each method (see `variant`), and why some methods do not fit the network.
+
+    Raises:
+        ConfigError: the options of a method are wrong.
+    """
     import torch
 
-    parameters = sizes_without_weights(materials, torch.float32).parameters
-    return [variant(materials.config, method, parameters) for method in methods]
+    def base() -> BaseModel:
+        return base_without_weights(materials, torch.float32)
+
+    _, parameters = count_parameters(base().network)
+    fitting, refused = [], []
+    for made in [variant(materials.config, wanted, parameters) for wanted in methods]:
+        method: Method = registry.load("method", made.method.name)(made.method)
+        try:
+            method.apply(base(), peft_task=materials.task.peft_task, total_steps=1)
+            fitting.append(made)
+        except ModelError as error:
+            refused.append(f"{made.name} could not be trained: {error.found}")
+    return fitting, refused
 
 
 def variant(config: RunConfig, method: Mapping[str, Any], parameters: int) -> RunConfig:
