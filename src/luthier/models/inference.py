@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,29 @@ def accepts(network: nn.Module, argument: str) -> bool:
     return argument in inspect.signature(inner.forward).parameters
 
 
+def padding_reach(network: nn.Module) -> float:
+    """Tokens of a row, padding included, up to which padding may stand between them.
+
+    Up to there a model knows where a token stands by its position alone. Sliding windows, convolutions and recurrences
+    count places instead, padding included, and so does a model that takes no positions.
+
+    Args:
+        network: a causal model of transformers, perhaps wrapped by `peft`.
+
+    Returns:
+        The smallest window; infinite without one, 0 where every place counts.
+    """
+    from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
+
+    config: Any = network.config
+    layers = DynamicCache(config=config).layers
+    if not accepts(network, "position_ids") or any(isinstance(one, LinearAttentionCacheLayerMixin) for one in layers):
+        return 0
+    windows = [layer.sliding_window for layer in layers if getattr(layer, "is_sliding", False)]
+    local = getattr(config, "window_size", None)  # GPT-Neo's, whose cache keeps everything
+    return min([*windows, *([local] if local else [])], default=math.inf)
+
+
 def common_prefix(rows: Sequence[Sequence[int]]) -> int:
     """Length of the longest beginning that all rows share, leaving at least one token to each."""
     if len(rows) < 2:
@@ -44,19 +68,24 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> int:
     return next((i for i in range(limit) if low[i] != high[i]), limit)
 
 
-def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows: int | None = None) -> list[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows: int | None = None, padded: float = math.inf
+) -> list[list[int]]:
     """Indices of rows in batches of similar length, the longest first.
 
     Args:
         lengths: tokens of each row.
         tokens: most tokens of a batch, padding included; a single row may have more.
         rows: most rows of a batch.
+        padded: rows longer than this are batched only with rows of their own length.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batches: list[list[int]] = []
     for index in order:
         count = len(batches[-1]) + 1 if batches else 0
-        if batches and lengths[batches[-1][0]] * count <= tokens and (rows is None or count <= rows):
+        longest = lengths[batches[-1][0]] if batches else 0
+        fits = longest * count <= tokens and (rows is None or count <= rows)
+        if batches and fits and (longest <= padded or longest == lengths[index]):
             batches[-1].append(index)
         else:
             batches.append([index])
@@ -74,9 +103,11 @@ class _Read:
 
     def repeat(self, times: int) -> None:
         """Every row `times` times, for several continuations of each."""
-        self.cache.batch_repeat_interleave(times)
-        self.mask_bt = self.mask_bt.repeat_interleave(times, 0)
-        self.lengths_b = self.lengths_b.repeat_interleave(times, 0)
+        import torch
+
+        rows_n = torch.arange(len(self.mask_bt), device=self.mask_bt.device).repeat_interleave(times)
+        self.cache.reorder_cache(rows_n)
+        self.mask_bt, self.lengths_b = self.mask_bt[rows_n], self.lengths_b[rows_n]
 
 
 class PromptReader:
@@ -84,16 +115,20 @@ class PromptReader:
 
         [soft prompt | shared beginning | padding | rest]
 
-    A soft prompt is computed once, too.
+    A soft prompt is computed once, too. Rests are padded as far as `padding_reach` lets them; only those of one length
+    are read together beyond.
 
     Args:
         network: a causal model of transformers, perhaps wrapped by `peft`.
         prompts: token ids of each prompt.
         pad_id: any token id; padded places are masked.
+        new_tokens: tokens that will be fed behind each prompt.
         copies: continuations of each prompt that will be fed at once.
     """
 
-    def __init__(self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, *, copies: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, new_tokens: int, *, copies: int = 1
+    ) -> None:
         self.network, self.prefix_cache, self.begun = behind_soft_prompt(network)
         self.prompts = prompts
         self.pad_id = pad_id
@@ -103,6 +138,7 @@ class PromptReader:
         self.positions = accepts(network, "position_ids")
         self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
         self.shared = common_prefix(prompts)
+        self.padded = padding_reach(self.network) - self.begun - self.shared - new_tokens
 
     def batches(self) -> Iterator[tuple[list[int], _Read]]:
         """(indices of the prompts, what the model has read), the longest prompts first."""
@@ -115,7 +151,7 @@ class PromptReader:
             output = self.forward(prefix_bt, mask_bt, positions_bt, self.prefix_cache, last_only=True)
             self.prefix_cache = output.past_key_values
         rests = [len(prompt) - self.shared for prompt in self.prompts]
-        for indices in batches_by_length(rests, rows=self.most_rows):
+        for indices in batches_by_length(rests, rows=self.most_rows, padded=self.padded):
             yield indices, self._read([self.prompts[index][self.shared :] for index in indices])
             give_back_memory()
 
@@ -133,7 +169,7 @@ class PromptReader:
         mask_bt = torch.cat([real_bs.new_ones(len(rests), before), real_bs], 1).long()
         cache = copy.deepcopy(self.prefix_cache)
         if cache is not None:
-            cache.batch_repeat_interleave(len(rests))
+            cache.reorder_cache(torch.zeros_like(lengths_b))
         positions_bs = (before + real_bs.long().cumsum(1) - 1).clamp(min=0)
         output = self.forward(ids_bs, mask_bt, positions_bs, cache, last_only=True)
         return _Read(output.logits[:, -1].float(), output.past_key_values, mask_bt, before + lengths_b)
@@ -175,7 +211,7 @@ def score_continuations(
     padded_kt = torch.tensor([[*c, *[pad_id] * (longest - len(c))] for c in continuations])
     real_kt = torch.tensor([[True] * len(c) + [False] * (longest - len(c)) for c in continuations])
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id, copies=len(continuations))
+        reader = PromptReader(network, prompts, pad_id, longest - 1, copies=len(continuations))
         padded_kt, real_kt = padded_kt.to(reader.device), real_kt.to(reader.device)
         for indices, read in reader.batches():
             b, k = len(indices), len(continuations)
@@ -206,7 +242,7 @@ def greedy_answers(
 
     answers: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id)
+        reader = PromptReader(network, prompts, pad_id, max_new_tokens - 1)
         for indices, read in reader.batches():
             open_rows = set(indices)
             next_b = read.logits_bv.argmax(-1)
