@@ -101,6 +101,33 @@ def test_padding_reaches_as_far_as_positions_decide(network, counting):
     assert padding_reach(counting) == (0 if counting.config.model_type in ("lfm2", "mpt") else 5)
 
 
+@pytest.mark.parametrize("limit", ["CACHED_TOKENS", "LOGITS_AT_ONCE"])
+def test_little_memory_is_kept_to_and_changes_nothing(network, limit, monkeypatch):
+    continuations = [[20, 21], [22], [20, 23, 24]]
+
+    def ask():
+        answers = greedy_answers(network, PROMPTS, frozenset(), max_new_tokens=6, pad_id=0)
+        return answers, score_continuations(network, PROMPTS, continuations, pad_id=0)
+
+    answers, scores = ask()
+    allowed = {"CACHED_TOKENS": 27, "LOGITS_AT_ONCE": 1_300}  # two rows of 13 tokens, of two tokens' logits
+    monkeypatch.setattr(f"luthier.models.inference.{limit}", allowed[limit])
+    held = {"CACHED_TOKENS": [], "LOGITS_AT_ONCE": []}
+
+    def note(module, inputs, asked, output):
+        held["CACHED_TOKENS"].append(asked["attention_mask"].numel())
+        held["LOGITS_AT_ONCE"].append(output.logits.numel())
+
+    handle = network.register_forward_hook(note, with_kwargs=True)
+    try:
+        again, rescored = ask()
+    finally:
+        handle.remove()
+    assert again == answers
+    torch.testing.assert_close(rescored, scores)
+    assert allowed[limit] / 2 < max(held[limit]) <= allowed[limit]
+
+
 def test_answers_end_at_a_stop_token(network):
     free = greedy_answers(network, PROMPTS, frozenset(), max_new_tokens=5, pad_id=0)
     stop = frozenset({free[0][2]})

@@ -26,6 +26,9 @@ TOKENS_AT_ONCE = 2048
 CACHED_TOKENS = 8_192
 """Tokens, continuations included, that a batch's cache remembers at once: 0.4 GB for SmolLM2 in float32."""
 
+LOGITS_AT_ONCE = 32_000_000
+"""Numbers of a batch's logits: 128 MB in float32, 42 targets of three tokens for mT0 with its 250 000 words."""
+
 Progress = Callable[[int], None]
 
 
@@ -34,6 +37,16 @@ def accepts(network: nn.Module, argument: str) -> bool:
     wrapped: Any = network
     inner = wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
     return argument in inspect.signature(inner.forward).parameters
+
+
+def rows_at_once(tokens: int, logits: int) -> int:
+    """Rows whose cache and logits fit into memory together, at least one.
+
+    Args:
+        tokens: what the cache remembers of a row in the end.
+        logits: numbers of a row's logits that are held at once.
+    """
+    return max(1, min(CACHED_TOKENS // tokens, LOGITS_AT_ONCE // logits))
 
 
 def padding_reach(network: nn.Module) -> float:
@@ -101,13 +114,11 @@ class _Read:
     mask_bt: torch.Tensor
     lengths_b: torch.Tensor
 
-    def repeat(self, times: int) -> None:
-        """Every row `times` times, for several continuations of each."""
-        import torch
-
-        rows_n = torch.arange(len(self.mask_bt), device=self.mask_bt.device).repeat_interleave(times)
-        self.cache.reorder_cache(rows_n)
-        self.mask_bt, self.lengths_b = self.mask_bt[rows_n], self.lengths_b[rows_n]
+    def rows(self, rows_n: torch.Tensor) -> _Read:
+        """A copy of some rows; a row may be asked for several times."""
+        cache = copy.deepcopy(self.cache)
+        cache.reorder_cache(rows_n)
+        return _Read(self.logits_bv[rows_n], cache, self.mask_bt[rows_n], self.lengths_b[rows_n])
 
 
 class PromptReader:
@@ -123,7 +134,10 @@ class PromptReader:
         prompts: token ids of each prompt.
         pad_id: any token id; padded places are masked.
         new_tokens: tokens that will be fed behind each prompt.
-        copies: continuations of each prompt that will be fed at once.
+        copies: continuations of each prompt.
+
+    Attributes:
+        most_rows: rows, each with what is fed behind it, that fit into memory at once.
     """
 
     def __init__(
@@ -132,8 +146,11 @@ class PromptReader:
         self.network, self.prefix_cache, self.begun = behind_soft_prompt(network)
         self.prompts = prompts
         self.pad_id = pad_id
+        self.copies = copies
         longest = self.begun + max(len(prompt) for prompt in prompts)
-        self.most_rows = max(1, CACHED_TOKENS // (copies * longest))
+        config: Any = network.config
+        vocabulary = config.get_text_config().vocab_size
+        self.most_rows = rows_at_once(longest + new_tokens, max(new_tokens, 1) * vocabulary)
         self.device = next(network.parameters()).device
         self.positions = accepts(network, "position_ids")
         self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
@@ -151,7 +168,8 @@ class PromptReader:
             output = self.forward(prefix_bt, mask_bt, positions_bt, self.prefix_cache, last_only=True)
             self.prefix_cache = output.past_key_values
         rests = [len(prompt) - self.shared for prompt in self.prompts]
-        for indices in batches_by_length(rests, rows=self.most_rows, padded=self.padded):
+        rows = max(1, self.most_rows // self.copies)
+        for indices in batches_by_length(rests, rows=rows, padded=self.padded):
             yield indices, self._read([self.prompts[index][self.shared :] for index in indices])
             give_back_memory()
 
@@ -214,19 +232,27 @@ def score_continuations(
         reader = PromptReader(network, prompts, pad_id, longest - 1, copies=len(continuations))
         padded_kt, real_kt = padded_kt.to(reader.device), real_kt.to(reader.device)
         for indices, read in reader.batches():
-            b, k = len(indices), len(continuations)
-            first_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
-            rest_bk = torch.zeros_like(first_bk)
+            scores_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
             if longest > 1:
-                read.repeat(k)
-                ids_nt = padded_kt.repeat(b, 1)
-                logprobs_ntv = reader.go_on(read, ids_nt[:, :-1]).log_softmax(-1)
-                picked_nt = logprobs_ntv.gather(-1, ids_nt[:, 1:, None])[..., 0]
-                rest_bk = (picked_nt * real_kt.repeat(b, 1)[:, 1:]).sum(1).view(b, k)
-            scores_nk[indices] = (first_bk + rest_bk).cpu()
+                scores_bk += _later_scores(reader, read, padded_kt, real_kt)
+            scores_nk[indices] = scores_bk.cpu()
             if progress:
-                progress(b)
+                progress(len(indices))
     return scores_nk
+
+
+def _later_scores(reader: PromptReader, read: _Read, ids_kt: torch.Tensor, real_kt: torch.Tensor) -> torch.Tensor:
+    """Summed log-probability of all tokens but the first of every continuation behind every prompt: [b, k]."""
+    import torch
+
+    b, k = len(read.lengths_b), len(ids_kt)
+    scores = []
+    for places_n in torch.split(torch.arange(b * k, device=ids_kt.device), reader.most_rows):
+        rows_n, ids_nt = places_n // k, ids_kt[places_n % k]
+        logprobs_ntv = reader.go_on(read.rows(rows_n), ids_nt[:, :-1]).log_softmax(-1)
+        picked_nt = logprobs_ntv.gather(-1, ids_nt[:, 1:, None])[..., 0]
+        scores.append((picked_nt * real_kt[places_n % k, 1:]).sum(1))
+    return torch.cat(scores).view(b, k)
 
 
 def greedy_answers(
