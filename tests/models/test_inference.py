@@ -137,6 +137,21 @@ def test_answers_end_at_a_stop_token(network):
     assert len(free[0]) == 5
 
 
+def test_finished_rows_are_left_out_once_they_are_half(counting):
+    prompts = [[*range(3, 12), last] for last in (20, 25, 33, 47)]
+    free = greedy_answers(counting, prompts, frozenset(), max_new_tokens=6, pad_id=0)
+    stops = frozenset({free[0][1], free[2][1]})
+    expected = [answer[: next((i for i, token in enumerate(answer) if token in stops), 6)] for answer in free]
+    rows = []
+    handle = counting.register_forward_hook(lambda module, inputs, output: rows.append(len(inputs[0])))
+    try:
+        assert greedy_answers(counting, prompts, stops, max_new_tokens=6, pad_id=0) == expected
+    finally:
+        handle.remove()
+    assert rows[:2] == [1, 4]
+    assert rows[-1] <= 2 < len(rows)
+
+
 def test_common_prefix_leaves_a_token_to_each():
     assert common_prefix([[1, 2, 3], [1, 2, 4]]) == 2
     assert common_prefix([[1, 2], [1, 2, 4]]) == 1

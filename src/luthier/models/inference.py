@@ -270,16 +270,20 @@ def greedy_answers(
     with torch.inference_mode():
         reader = PromptReader(network, prompts, pad_id, max_new_tokens - 1)
         for indices, read in reader.batches():
-            open_rows = set(indices)
+            rows, done = indices, set[int]()
             next_b = read.logits_bv.argmax(-1)
             for position in range(max_new_tokens):
-                for index, token in zip(indices, next_b.tolist(), strict=True):
-                    if index in open_rows and token in stop_ids:
-                        open_rows.discard(index)
-                    elif index in open_rows:
+                for index, token in zip(rows, next_b.tolist(), strict=True):
+                    if token in stop_ids:
+                        done.add(index)
+                    elif index not in done:
                         answers[index].append(token)
-                if not open_rows or position == max_new_tokens - 1:
+                still = [place for place, index in enumerate(rows) if index not in done]
+                if not still or position == max_new_tokens - 1:
                     break
+                if 2 * len(still) <= len(rows):
+                    still_n = torch.tensor(still, device=reader.device)
+                    rows, read, next_b = [rows[place] for place in still], read.rows(still_n), next_b[still_n]
                 next_b = reader.go_on(read, next_b[:, None])[:, -1].argmax(-1)
             if progress:
                 progress(len(indices))
