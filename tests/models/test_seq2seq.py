@@ -77,7 +77,7 @@ def test_measured_and_scored_targets_equal_one_row_at_a_time(network):
 
 def test_few_logits_at_once_change_nothing(network, monkeypatch):
     whole = score_targets(network, SOURCES, TARGETS, PAD)
-    monkeypatch.setattr("luthier.models.seq2seq.LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr("luthier.models.inference.LOGITS_AT_ONCE", 1)
     done = []
     torch.testing.assert_close(score_targets(network, SOURCES, TARGETS, PAD, done.append), whole)
     assert done == [1] * len(SOURCES)

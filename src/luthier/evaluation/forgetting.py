@@ -17,7 +17,7 @@ from luthier.data.records import TokenSequence
 from luthier.data.rendering import Renderer
 from luthier.errors import ConfigError, DataError
 from luthier.evaluation.comparison import compare
-from luthier.models.seq2seq import LOGITS_AT_ONCE
+from luthier.models.inference import LOGITS_AT_ONCE
 from luthier.tasks import Prediction, Task
 
 if TYPE_CHECKING:

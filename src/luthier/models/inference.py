@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ TOKENS_AT_ONCE = 2048
 CACHED_TOKENS = 8_192
 """Tokens, continuations included, that a batch's cache remembers at once: 0.4 GB for SmolLM2 in float32."""
 
+LOGITS_AT_ONCE = 32_000_000
+"""Numbers of a batch's logits: 128 MB in float32, 42 targets of three tokens for mT0 with its 250 000 words."""
+
 Progress = Callable[[int], None]
 
 
@@ -33,6 +37,39 @@ def accepts(network: nn.Module, argument: str) -> bool:
     wrapped: Any = network
     inner = wrapped.get_base_model() if hasattr(wrapped, "get_base_model") else wrapped
     return argument in inspect.signature(inner.forward).parameters
+
+
+def rows_at_once(tokens: int, logits: int) -> int:
+    """Rows whose cache and logits fit into memory together, at least one.
+
+    Args:
+        tokens: what the cache remembers of a row in the end.
+        logits: numbers of a row's logits that are held at once.
+    """
+    return max(1, min(CACHED_TOKENS // tokens, LOGITS_AT_ONCE // logits))
+
+
+def padding_reach(network: nn.Module) -> float:
+    """Tokens of a row, padding included, up to which padding may stand between them.
+
+    Up to there a model knows where a token stands by its position alone. Sliding windows, convolutions and recurrences
+    count places instead, padding included, and so does a model that takes no positions.
+
+    Args:
+        network: a causal model of transformers, perhaps wrapped by `peft`.
+
+    Returns:
+        The smallest window; infinite without one, 0 where every place counts.
+    """
+    from transformers.cache_utils import DynamicCache, LinearAttentionCacheLayerMixin
+
+    config: Any = network.config
+    layers = DynamicCache(config=config).layers
+    if not accepts(network, "position_ids") or any(isinstance(one, LinearAttentionCacheLayerMixin) for one in layers):
+        return 0
+    windows = [layer.sliding_window for layer in layers if getattr(layer, "is_sliding", False)]
+    local = getattr(config, "window_size", None)  # GPT-Neo's, whose cache keeps everything
+    return min([*windows, *([local] if local else [])], default=math.inf)
 
 
 def common_prefix(rows: Sequence[Sequence[int]]) -> int:
@@ -44,19 +81,24 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> int:
     return next((i for i in range(limit) if low[i] != high[i]), limit)
 
 
-def batches_by_length(lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows: int | None = None) -> list[list[int]]:
+def batches_by_length(
+    lengths: Sequence[int], tokens: int = TOKENS_AT_ONCE, rows: int | None = None, padded: float = math.inf
+) -> list[list[int]]:
     """Indices of rows in batches of similar length, the longest first.
 
     Args:
         lengths: tokens of each row.
         tokens: most tokens of a batch, padding included; a single row may have more.
         rows: most rows of a batch.
+        padded: rows longer than this are batched only with rows of their own length.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batches: list[list[int]] = []
     for index in order:
         count = len(batches[-1]) + 1 if batches else 0
-        if batches and lengths[batches[-1][0]] * count <= tokens and (rows is None or count <= rows):
+        longest = lengths[batches[-1][0]] if batches else 0
+        fits = longest * count <= tokens and (rows is None or count <= rows)
+        if batches and fits and (longest <= padded or longest == lengths[index]):
             batches[-1].append(index)
         else:
             batches.append([index])
@@ -72,11 +114,11 @@ class _Read:
     mask_bt: torch.Tensor
     lengths_b: torch.Tensor
 
-    def repeat(self, times: int) -> None:
-        """Every row `times` times, for several continuations of each."""
-        self.cache.batch_repeat_interleave(times)
-        self.mask_bt = self.mask_bt.repeat_interleave(times, 0)
-        self.lengths_b = self.lengths_b.repeat_interleave(times, 0)
+    def rows(self, rows_n: torch.Tensor) -> _Read:
+        """A copy of some rows; a row may be asked for several times."""
+        cache = copy.deepcopy(self.cache)
+        cache.reorder_cache(rows_n)
+        return _Read(self.logits_bv[rows_n], cache, self.mask_bt[rows_n], self.lengths_b[rows_n])
 
 
 class PromptReader:
@@ -84,25 +126,36 @@ class PromptReader:
 
         [soft prompt | shared beginning | padding | rest]
 
-    A soft prompt is computed once, too.
+    A soft prompt is computed once, too. Rests are padded as far as `padding_reach` lets them; only those of one length
+    are read together beyond.
 
     Args:
         network: a causal model of transformers, perhaps wrapped by `peft`.
         prompts: token ids of each prompt.
         pad_id: any token id; padded places are masked.
-        copies: continuations of each prompt that will be fed at once.
+        new_tokens: tokens that will be fed behind each prompt.
+        copies: continuations of each prompt.
+
+    Attributes:
+        most_rows: rows, each with what is fed behind it, that fit into memory at once.
     """
 
-    def __init__(self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, *, copies: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, new_tokens: int, *, copies: int = 1
+    ) -> None:
         self.network, self.prefix_cache, self.begun = behind_soft_prompt(network)
         self.prompts = prompts
         self.pad_id = pad_id
+        self.copies = copies
         longest = self.begun + max(len(prompt) for prompt in prompts)
-        self.most_rows = max(1, CACHED_TOKENS // (copies * longest))
+        config: Any = network.config
+        vocabulary = config.get_text_config().vocab_size
+        self.most_rows = rows_at_once(longest + new_tokens, max(new_tokens, 1) * vocabulary)
         self.device = next(network.parameters()).device
         self.positions = accepts(network, "position_ids")
         self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
         self.shared = common_prefix(prompts)
+        self.padded = padding_reach(self.network) - self.begun - self.shared - new_tokens
 
     def batches(self) -> Iterator[tuple[list[int], _Read]]:
         """(indices of the prompts, what the model has read), the longest prompts first."""
@@ -115,7 +168,8 @@ class PromptReader:
             output = self.forward(prefix_bt, mask_bt, positions_bt, self.prefix_cache, last_only=True)
             self.prefix_cache = output.past_key_values
         rests = [len(prompt) - self.shared for prompt in self.prompts]
-        for indices in batches_by_length(rests, rows=self.most_rows):
+        rows = max(1, self.most_rows // self.copies)
+        for indices in batches_by_length(rests, rows=rows, padded=self.padded):
             yield indices, self._read([self.prompts[index][self.shared :] for index in indices])
             give_back_memory()
 
@@ -133,7 +187,7 @@ class PromptReader:
         mask_bt = torch.cat([real_bs.new_ones(len(rests), before), real_bs], 1).long()
         cache = copy.deepcopy(self.prefix_cache)
         if cache is not None:
-            cache.batch_repeat_interleave(len(rests))
+            cache.reorder_cache(torch.zeros_like(lengths_b))
         positions_bs = (before + real_bs.long().cumsum(1) - 1).clamp(min=0)
         output = self.forward(ids_bs, mask_bt, positions_bs, cache, last_only=True)
         return _Read(output.logits[:, -1].float(), output.past_key_values, mask_bt, before + lengths_b)
@@ -175,22 +229,30 @@ def score_continuations(
     padded_kt = torch.tensor([[*c, *[pad_id] * (longest - len(c))] for c in continuations])
     real_kt = torch.tensor([[True] * len(c) + [False] * (longest - len(c)) for c in continuations])
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id, copies=len(continuations))
+        reader = PromptReader(network, prompts, pad_id, longest - 1, copies=len(continuations))
         padded_kt, real_kt = padded_kt.to(reader.device), real_kt.to(reader.device)
         for indices, read in reader.batches():
-            b, k = len(indices), len(continuations)
-            first_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
-            rest_bk = torch.zeros_like(first_bk)
+            scores_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
             if longest > 1:
-                read.repeat(k)
-                ids_nt = padded_kt.repeat(b, 1)
-                logprobs_ntv = reader.go_on(read, ids_nt[:, :-1]).log_softmax(-1)
-                picked_nt = logprobs_ntv.gather(-1, ids_nt[:, 1:, None])[..., 0]
-                rest_bk = (picked_nt * real_kt.repeat(b, 1)[:, 1:]).sum(1).view(b, k)
-            scores_nk[indices] = (first_bk + rest_bk).cpu()
+                scores_bk += _later_scores(reader, read, padded_kt, real_kt)
+            scores_nk[indices] = scores_bk.cpu()
             if progress:
-                progress(b)
+                progress(len(indices))
     return scores_nk
+
+
+def _later_scores(reader: PromptReader, read: _Read, ids_kt: torch.Tensor, real_kt: torch.Tensor) -> torch.Tensor:
+    """Summed log-probability of all tokens but the first of every continuation behind every prompt: [b, k]."""
+    import torch
+
+    b, k = len(read.lengths_b), len(ids_kt)
+    scores = []
+    for places_n in torch.split(torch.arange(b * k, device=ids_kt.device), reader.most_rows):
+        rows_n, ids_nt = places_n // k, ids_kt[places_n % k]
+        logprobs_ntv = reader.go_on(read.rows(rows_n), ids_nt[:, :-1]).log_softmax(-1)
+        picked_nt = logprobs_ntv.gather(-1, ids_nt[:, 1:, None])[..., 0]
+        scores.append((picked_nt * real_kt[places_n % k, 1:]).sum(1))
+    return torch.cat(scores).view(b, k)
 
 
 def greedy_answers(
@@ -206,18 +268,22 @@ def greedy_answers(
 
     answers: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id)
+        reader = PromptReader(network, prompts, pad_id, max_new_tokens - 1)
         for indices, read in reader.batches():
-            open_rows = set(indices)
+            rows, done = indices, set[int]()
             next_b = read.logits_bv.argmax(-1)
             for position in range(max_new_tokens):
-                for index, token in zip(indices, next_b.tolist(), strict=True):
-                    if index in open_rows and token in stop_ids:
-                        open_rows.discard(index)
-                    elif index in open_rows:
+                for index, token in zip(rows, next_b.tolist(), strict=True):
+                    if token in stop_ids:
+                        done.add(index)
+                    elif index not in done:
                         answers[index].append(token)
-                if not open_rows or position == max_new_tokens - 1:
+                still = [place for place, index in enumerate(rows) if index not in done]
+                if not still or position == max_new_tokens - 1:
                     break
+                if 2 * len(still) <= len(rows):
+                    still_n = torch.tensor(still, device=reader.device)
+                    rows, read, next_b = [rows[place] for place in still], read.rows(still_n), next_b[still_n]
                 next_b = reader.go_on(read, next_b[:, None])[:, -1].argmax(-1)
             if progress:
                 progress(len(indices))

@@ -12,15 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from luthier.models.hardware import give_back_memory
-from luthier.models.inference import CACHED_TOKENS, Progress, batches_by_length
+from luthier.models.inference import Progress, batches_by_length, rows_at_once
 from luthier.models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-LOGITS_AT_ONCE = 32_000_000
-"""Numbers of a batch's logits: 128 MB in float32, 42 targets of three tokens for mT0 with its 250 000 words."""
 
 GREEDY = {
     "do_sample": False,
@@ -169,9 +166,8 @@ def _batches(
         copies: how often each source's hidden states are held at once.
     """
     output = unwrapped(network).get_output_embeddings().weight
-    longest = max(map(len, sources))
-    rows = min(CACHED_TOKENS // (copies * longest), LOGITS_AT_ONCE // (target_tokens * output.shape[0]))
-    for indices in batches_by_length([len(source) for source in sources], rows=max(rows, 1)):
+    rows = rows_at_once(copies * max(map(len, sources)), target_tokens * output.shape[0])
+    for indices in batches_by_length([len(source) for source in sources], rows=rows):
         chosen = [sources[index] for index in indices]
         mask_bs = _padded([[1] * len(source) for source in chosen], 0, output.device)
         yield indices, _padded(chosen, pad_id, output.device), mask_bs
