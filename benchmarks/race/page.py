@@ -235,6 +235,23 @@ def profile_line(name: str, result: Record) -> str:
     )
 
 
+ABLATION = """\
+The whole fast engine in pairs with itself, with one technique after the other switched off in the second process by
+`LUTHIER_FAST_WITHOUT`; `nothing` switches nothing off, and says how far two equal processes lie apart.
+"""
+
+TECHNIQUES = {
+    "flat": "rows lie side by side in one, without padding",
+    "prefixes": "a beginning that rows share is computed once",
+    "head": "the output layer computes supervised tokens only, a few at a time",
+    "last-layer": "the last layer computes only what the loss reads, and the keys and values of the rest",
+    "fused-lora": "a linear layer and its adapter are one operation",
+    "norms": "norms are one operation",
+    "recompute": "the product inside an MLP is computed again in the backward pass instead of being kept",
+}
+"""What the techniques of the fast engine are, by the name that switches each one off."""
+
+
 def ablation(raw: Record) -> list[str]:
     """The fast engine with each technique switched off."""
     lines: list[str] = []
@@ -250,7 +267,10 @@ def ablation(raw: Record) -> list[str]:
             for technique, one in sorted(found.items(), key=lambda item: item[0] != NOTHING)
         ]
         lines.append("")
-    return ["## What each technique is worth", "", *lines] if lines else []
+    if not lines:
+        return []
+    explained = [f"- `{technique}`: {words}" for technique, words in TECHNIQUES.items()]
+    return ["## What each technique is worth", "", *ABLATION.splitlines(), "", *explained, "", *lines]
 
 
 def accuracy(raw: Record) -> list[str]:

@@ -110,6 +110,7 @@ def test_ablation_switches_off_one_technique_at_a_time(
     assert started[1::2] == [("fast", name) for name in (NOTHING, *run_techniques())]
     assert "| prefixes | 8.00 | 2.00x ±0% | 200 MB | 1 |" in (tmp_path / "benchmarks.md").read_text()
     pairs = json.loads((tmp_path / "bench.json").read_text())["pairs"]
+    assert page.TECHNIQUES.keys() >= set(run_techniques())
     assert [pair["ablate"] for pair in pairs].count(None) == 2  # the race itself stays as it was
 
 
