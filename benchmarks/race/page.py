@@ -6,7 +6,7 @@ python -m race.page        writes them again without measuring
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from race import search
 from race.chart import bars
@@ -22,22 +22,36 @@ HOW = """\
 ## How it is measured
 
 Every contestant trains the same base with LoRA (rank 16, alpha 32, every linear layer but the head, dropout 0) by AdamW
-with a constant learning rate on the same token ids, the same supervised tokens and the same rows in every optimiser
-step (16 of them, 8 on B, 4 on C); Luthier prepared them, and wrote them out for the others. Each runs in its own
-process and its own pinned environment, with the environment variables and threads that a user has who sets none.
+with a constant learning rate on the same rows: the same token ids and the same supervised tokens. Luthier prepared
+them, and wrote them out for the others. An optimiser step has 16 rows (8 on B, 4 on C), the same for everybody but the
+peers that group by length, see below. Each runs in its own process and its own pinned environment, with the environment
+variables and threads that a user has who sets none.
 
-The machine is shared and is faster or slower by a half for minutes, so every peer meets the fast engine in a pair: both
-are loaded, one after the other, and then take their steps in turn, A B A B; whoever is not on turn sleeps. The ratio is
-that of their times over the same steps, with half the distance between the quartiles of its steps behind it. Nothing is
-evaluated or saved between steps; the first step warms up and does not count. A step lasts from the end of one
-optimiser update to the end of the next. Memory is the peak resident memory of the process; *saved after* is the time
-from process start to the adapter on disk, without the waiting, for the number of steps shown. Absolute figures of
-different rows were measured at different times: compare the ratios.
+The machine is shared and is faster or slower by a half for minutes, so every peer meets the fast engine in *pairs*. A
+pair is two fresh processes: both are loaded, one after the other, and then take their steps in turn, A B A B; whoever
+is not on turn sleeps. The ratio of a pair is that of their times over the same number of steps; the tables have the
+median over the pairs, with half the distance between the quartiles of all their steps behind it. `race.run` makes 5
+pairs on A, C and D and 3 elsewhere, unless it is told otherwise; how many there were stands in the tables. Nothing is
+evaluated or saved between steps; the first step warms up and does not count. A step lasts from the end of one optimiser
+update to the end of the next. Memory is the peak resident memory of the process; *saved after* is the time from process
+start to the adapter on disk, without the waiting, for the number of steps shown. Absolute figures of different rows
+were measured at different times: compare the ratios.
 
 Peers run with the best of their own settings, found by `race.search`: number type, padding-free batches where they have
 them, micro-batch, attention, length grouping (the rows of a step are laid side by side by length for all of them). A
-number type that the processor multiplies at less than half of float32's rate is not tried.
-A setting counts when it leaves the first loss as the reference engine has it. Luthier runs at its defaults.
+number type that the processor multiplies at less than half of float32's rate is not tried. A setting counts when it
+leaves the first loss as the reference engine has it. Luthier runs at its defaults.
+
+A peer *grouped by length* orders the rows itself. It sees every row of the run once, as the others do, but other rows
+share its steps, the longest of all is in its first one, which does not count, and its first loss is not the others'.
+The search checks its settings without grouping, and that it has seen as many tokens as the rows have. Its time is
+scaled to the tokens of the others' counted steps; that attention costs more in long rows, and that more or fewer of its
+tokens may be supervised, is not taken out. So the ratio against it is that of the same amount of the same data, not of
+the same steps, and the longest row's attention is to its advantage.
+
+Two peers would not take the mean over a step's supervised tokens, or rows, by themselves, and are helped at no cost:
+LitGPT takes the mean of the micro-batches' means, so these are weighted by their supervised tokens; the Trainer adds up
+a classifier's micro-batches as if each were divided by the whole step, so it is told to divide by their number.
 
 The *share of the matrix rate* sets the operations that the loss needs, when nothing is shared or padded, against the
 fastest matrix products that this processor was seen to do:
@@ -72,7 +86,9 @@ def summaries(raw: Record, workload: str, *, ablation: bool = False) -> dict[str
     for pair in pairs_of(raw, workload, ablation=ablation):
         grouped.setdefault(pair["ablate"] or pair["contestant"], []).append(pair)
     found = {
-        name: rates([(pair["held"], pair["other"]) for pair in pairs], rate) | times_faster(pairs)
+        name: rates([(pair["held"], pair["other"]) for pair in pairs], rate)
+        | times_faster(pairs)
+        | {"pairs": len(pairs)}
         for name, pairs in grouped.items()
     }
     if grouped and not ablation:
@@ -85,15 +101,17 @@ def table(raw: Record, name: str) -> list[str]:
     """Contestants on a workload with their rates, how much faster the fast engine was than each of them last."""
     found, workload = summaries(raw, name), WORKLOADS[name]
     lines = [
-        "| | rows/s | tokens/s | supervised/s | peak memory | saved after | of matrix rate | fast engine beside it |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | rows/s | tokens/s | supervised/s | peak memory | saved after | of matrix rate | fast engine beside it "
+        "| pairs |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for contestant in (contestant for contestant in CONTESTANTS if contestant in found):
         one = found[contestant]
         times = f"{one['times']:.2f}x ±{one['spread']:.0%}" if "times" in one else ""
         lines.append(
             f"| {CONTESTANTS[contestant].title} | {one['rows']:.2f} | {one['tokens']:,.0f} | {one['supervised']:,.1f} "
-            f"| {one['memory_mb']:,.0f} MB | {one['saved_after']:.0f} s | {one['share']:.0%} | {times} |"
+            f"| {one['memory_mb']:,.0f} MB | {one['saved_after']:.0f} s | {one['share']:.0%} | {times} "
+            f"| {one.get('pairs', '')} |"
         )
     if best := best_peer(found, PEERS):
         memory = found["fast"]["memory_mb"] / found[best]["memory_mb"]
@@ -172,7 +190,8 @@ def settings_text(pairs: Sequence[Record], name: str) -> str:
         return f"its defaults ({next(filter(None, dtypes))})"
     settings = next(pair["settings"] for pair in pairs if pair["contestant"] == name)
     words = [settings["dtype"], settings["attention"], f"micro-batch {settings['micro_batch']}"]
-    words += ["padding-free"] * bool(settings["padding_free"]) + ["grouped by length"] * bool(settings["grouped"])
+    words += ["padding-free"] * bool(settings["padding_free"])
+    words += ["grouped by length (so other rows in its steps)"] * bool(settings["grouped"])
     return ", ".join(words)
 
 
@@ -216,6 +235,23 @@ def profile_line(name: str, result: Record) -> str:
     )
 
 
+ABLATION = """\
+The whole fast engine in pairs with itself, with one technique after the other switched off in the second process by
+`LUTHIER_FAST_WITHOUT`; `nothing` switches nothing off, and says how far two equal processes lie apart.
+"""
+
+TECHNIQUES = {
+    "flat": "rows lie side by side in one, without padding",
+    "prefixes": "a beginning that rows share is computed once",
+    "head": "the output layer computes supervised tokens only, a few at a time",
+    "last-layer": "the last layer computes only what the loss reads, and the keys and values of the rest",
+    "fused-lora": "a linear layer and its adapter are one operation",
+    "norms": "norms are one operation",
+    "recompute": "the product inside an MLP is computed again in the backward pass instead of being kept",
+}
+"""What the techniques of the fast engine are, by the name that switches each one off."""
+
+
 def ablation(raw: Record) -> list[str]:
     """The fast engine with each technique switched off."""
     lines: list[str] = []
@@ -223,15 +259,18 @@ def ablation(raw: Record) -> list[str]:
         found = summaries(raw, name, ablation=True)
         if len(found) < 2 or NOTHING not in found:
             continue
-        lines += [f"### {name}", "", "| switched off | rows/s | whole engine beside it | peak memory |"]
-        lines += ["|---|---|---|---|"]
+        lines += [f"### {name}", "", "| switched off | rows/s | whole engine beside it | peak memory | pairs |"]
+        lines += ["|---|---|---|---|---|"]
         lines += [
             f"| {technique} | {one['rows']:.2f} | {one['times']:.2f}x ±{one['spread']:.0%} "
-            f"| {one['memory_mb']:,.0f} MB |"
+            f"| {one['memory_mb']:,.0f} MB | {one['pairs']} |"
             for technique, one in sorted(found.items(), key=lambda item: item[0] != NOTHING)
         ]
         lines.append("")
-    return ["## What each technique is worth", "", *lines] if lines else []
+    if not lines:
+        return []
+    explained = [f"- `{technique}`: {words}" for technique, words in TECHNIQUES.items()]
+    return ["## What each technique is worth", "", *ABLATION.splitlines(), "", *explained, "", *lines]
 
 
 def accuracy(raw: Record) -> list[str]:
@@ -259,16 +298,36 @@ def aims_text(matrix_rate: dict[str, float]) -> list[str]:
     ]
 
 
+SETTINGS = {
+    "dtype": "number type",
+    "padding_free": "padding-free batches",
+    "micro_batch": "micro-batch",
+    "attention": "attention",
+    "grouped": "length grouping",
+}
+"""What the settings are called on the page."""
+
+
 def search_text() -> list[str]:
-    """How many settings were tried."""
+    """How many settings were tried, and which ones were varied where."""
     trials = search.load()["trials"]
     count = sum(len(tried) for peers in trials.values() for tried in peers.values())
     refused = sum("refused" in trial for peers in trials.values() for tried in peers.values() for trial in tried)
-    return [
+    lines = [
         f"The search tried {count} settings of the peers, of which {refused} were refused or failed: "
-        "`benchmarks/best_settings.json`.",
+        "`benchmarks/best_settings.json`. What was varied on each workload, for any of its peers:",
         "",
     ]
+    lines += [f"- {workload}: {', '.join(varied(peers.values()))}" for workload, peers in sorted(trials.items())]
+    return [*lines, ""]
+
+
+def varied(peers: Iterable[Sequence[Record]]) -> list[str]:
+    """The settings of which any peer's trials had more than one value, in words."""
+    tried = [[trial["settings"] for trial in trials] for trials in peers]
+    return [
+        words for key, words in SETTINGS.items() if any(len({settings[key] for settings in one}) > 1 for one in tried)
+    ] or ["nothing"]
 
 
 def write(raw: Record) -> None:

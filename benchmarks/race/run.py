@@ -7,8 +7,8 @@
     python -m race.run --to-accuracy                         time to 0.95 test accuracy on A
     python -m race.run --quick                               A and C, the fast engine and the best peer; prints only
 
-The fast engine meets every other contestant in a pair: two processes that take their steps in turn, A B A B. A part
-that is run again takes its place in the raw file.
+The fast engine meets every other contestant in pairs: two fresh processes that take their steps in turn, A B A B; 5
+pairs on A, C and D, else 3, unless told otherwise. A part that is run again takes its place in the raw file.
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", help="letters, such as A,C")
     parser.add_argument("--contestants", default=",".join(CONTESTANTS), help="names, such as trainer,trl")
-    parser.add_argument("--repeats", type=int, default=1, help="pairs of processes for each contestant")
+    parser.add_argument(
+        "--repeats", type=int, help="pairs of processes for each contestant, the workload's number else"
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps of a process")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--profile", action="store_true")
@@ -133,7 +135,7 @@ def main() -> None:
         return
     raw, names = load(), options.contestants.split(",")
     if options.to_accuracy:
-        raw["accuracy"] = {**raw.get("accuracy", {}), **accuracy.race(names, options.repeats)}
+        raw["accuracy"] = {**raw.get("accuracy", {}), **accuracy.race(names, options.repeats or 1)}
         save(raw)
     else:
         partly = options.ablation or options.profile
@@ -143,7 +145,7 @@ def main() -> None:
                 raw["profiles"] = {**raw.get("profiles", {}), name: profiles(raw, prepared)}
             else:
                 others = entries_for(name, names, ablation=options.ablation)
-                record(raw, race(prepared, others, options.repeats))
+                record(raw, race(prepared, others, options.repeats or WORKLOADS[name].repeats))
             save(raw)
     page.write(raw)
 

@@ -1,12 +1,13 @@
 """Finds every peer's best legal settings on every workload, and writes best_settings.json.
 
-Legal is what leaves the first loss as it is: the same tokens, supervised alike. One setting after the other is varied
-and the best value kept: number type, padding-free batches, micro-batch (none behind one that was slower), attention,
-length grouping. A peer begins with what was best for it on the workload that was searched first. A number type that
-this processor multiplies at less than half of float32's rate is not tried. What was measured once is remembered, so a
-search that was interrupted goes on.
+Legal is what leaves the first loss as it is: the same tokens, supervised alike. A peer that groups rows by length puts
+other rows into its first step; that is legal where the same settings without grouping are, and where it has seen as
+many tokens as the rows have. One setting after the other is varied and the best value kept: number type, padding-free
+batches, micro-batch (none behind one that was slower), attention, length grouping. A peer begins ungrouped, with what
+else was best for it on the workload that was searched first. A number type that this processor multiplies at less than
+half of float32's rate is not tried. What was measured once is remembered, so a search that was interrupted goes on.
 
-    python -m race.search [--workloads A,C] [--contestants trainer,trl] [--vary micro_batch] [--steps 2]
+    python -m race.search [--workloads A,C] [--contestants trainer,trl] [--vary micro_batch] [--steps 2] [--again]
 """
 
 from __future__ import annotations
@@ -63,11 +64,21 @@ def refusal(workload: str, name: str) -> str | None:
     return reason
 
 
-def beginning(contestant: Contestant, record: dict[str, Any]) -> Settings:
-    """What was best for a peer on the workload that was searched first, or what fits into any memory."""
-    return next(
+def beginning(contestant: Contestant, record: dict[str, Any], prepared: Prepared) -> Settings:
+    """What was best for a peer on the workload that was searched first, or what fits into any memory; without length
+    grouping and what saves nothing on this workload.
+    """
+    found: Settings = next(
         (best[contestant.name] for best in record["best"].values() if contestant.name in best), contestant.settings
     )
+    return found | dict.fromkeys({"grouped", *saves_nothing(prepared)}, False)
+
+
+def saves_nothing(prepared: Prepared) -> set[str]:
+    """The settings that mean nothing on a workload."""
+    if prepared.name == "C":
+        return {"padding_free", "grouped"}  # all rows are of one length
+    return set() if prepared.about["task"] == "causal_lm" else {"padding_free"}  # flattened batches are causal
 
 
 def fastest_peer(workload: str) -> str:
@@ -101,9 +112,11 @@ class Search:
         """Seconds of the steps after the first; None when it fails, is not legal or takes twice as long as the fastest.
 
         Args:
-            settings: what is tried.
+            settings: what is tried; when grouped, the same settings without grouping are tried before.
             fastest: seconds that the best settings so far took.
         """
+        if settings["grouped"] and self.measure(settings | {"grouped": False}, fastest) is None:
+            return None
         known = next((trial for trial in self.trials if trial["settings"] == settings), None)
         if known is None:
             longest = START_UP + 2 * fastest * self.steps / (self.steps - 1) if fastest else FIRST
@@ -120,14 +133,20 @@ class Search:
             return {"refused": result["failed"].splitlines()[-1]}
         expected, loss = self.record["reference"][self.prepared.name], result["losses"][0]
         measured = {"loss": loss, "peak_memory_mb": round(result["peak_memory_mb"])}
-        if not settings["grouped"] and not same_loss(loss, expected, settings["dtype"]):
+        first, later = (
+            sum(len(row["ids"]) for row in self.prepared.rows if row["step"] in steps)
+            for steps in (range(1, 2), range(2, self.steps + 1))
+        )
+        if settings["grouped"]:
+            if (seen := result["tokens_seen"][-1]) != first + later:
+                return measured | {"refused": f"it has seen {seen} tokens, the rows have {first + later}"}
+        elif not same_loss(loss, expected, settings["dtype"]):
             return measured | {"refused": f"its first loss is {loss:.5f}, the reference's is {expected:.5f}"}
-        tokens = sum(len(row["ids"]) for row in self.prepared.rows if 1 < row["step"] <= self.steps)
-        return measured | {"seconds": round(counted_seconds(result, tokens), 3)}
+        return measured | {"seconds": round(counted_seconds(result, later), 3)}
 
     def best(self, varied: Sequence[str]) -> Settings | None:
         """Varies one setting after the other, from where the peer begins."""
-        best = beginning(self.contestant, self.record)
+        best = beginning(self.contestant, self.record, self.prepared)
         seconds = self.measure(best)
         for key in varied:
             slower: list[Any] = []
@@ -143,12 +162,8 @@ class Search:
 
     def _others(self, settings: Settings, key: str) -> Iterator[Settings]:
         """The same settings with other values of a key, where they mean something."""
-        if settings["padding_free"] and key == "grouped":
-            return  # there is no padding to save
-        if self.prepared.name == "C" and key in ("padding_free", "grouped"):
-            return  # all rows are of one length
-        if self.prepared.about["task"] != "causal_lm" and key == "padding_free":
-            return  # flattened batches are for causal models
+        if key in saves_nothing(self.prepared) or (settings["padding_free"] and key == "grouped"):
+            return
         for value in self.contestant.choices.get(key, ()):
             too_many = key == "micro_batch" and value > self.prepared.about["batch_size"]
             if value != settings[key] and not too_many and not (value == "bfloat16" and bfloat16_is_slow()):
@@ -178,6 +193,7 @@ def main() -> None:
     parser.add_argument("--contestants", default=",".join(c.name for c in CONTESTANTS.values() if c.is_peer))
     parser.add_argument("--vary", default=",".join(VARIED), help="settings, such as micro_batch,attention")
     parser.add_argument("--steps", type=int, help="optimiser steps of a trial, the first one not counted")
+    parser.add_argument("--again", action="store_true", help="forget what is remembered of these workloads and peers")
     options = parser.parse_args()
     for workload in options.workloads.split(","):
         record = load()
@@ -188,6 +204,8 @@ def main() -> None:
             contestant = CONTESTANTS[name]
             if workload in contestant.cannot:
                 continue
+            if options.again:
+                record["trials"].get(workload, {}).pop(name, None)
             prepare_once(contestant, prepared)
             found = Search(contestant, prepared, steps, record).best(options.vary.split(","))
             chosen = record["best"].setdefault(workload, {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from race import page, run, search
-from race.contestants import NOTHING
+from race.contestants import NOTHING, START
 from race.processes import Entry
 from race.workloads import Prepared
 
@@ -65,6 +65,15 @@ def test_everybody_meets_the_fast_engine_and_a_failed_one_is_not_asked_again(
     assert [name for name, _ in started] == ["fast", "litgpt", "fast", "trainer", "fast", "trainer"]
 
 
+@pytest.mark.parametrize(("workload", "pairs"), [("A", 5), ("C", 5), ("D", 5), ("B", 3), ("F", 3)])
+def test_everybody_is_met_several_times(
+    started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path, workload: str, pairs: int
+) -> None:
+    call("--workloads", workload, "--contestants", "trainer")
+    assert started.count(("trainer", None)) == pairs
+    assert f"| 5.00x ±0% | {pairs} |" in (tmp_path / "benchmarks.md").read_text()
+
+
 def test_the_page_has_ratios_and_reasons(
     started: list[tuple[str, str | None]], call: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -99,8 +108,9 @@ def test_ablation_switches_off_one_technique_at_a_time(
     call("--ablation", "--workloads", "C", "--repeats", "1")
     assert started[::2] == [("fast", None)] * (1 + len(run_techniques()))
     assert started[1::2] == [("fast", name) for name in (NOTHING, *run_techniques())]
-    assert "| prefixes | 8.00 | 2.00x ±0% | 200 MB |" in (tmp_path / "benchmarks.md").read_text()
+    assert "| prefixes | 8.00 | 2.00x ±0% | 200 MB | 1 |" in (tmp_path / "benchmarks.md").read_text()
     pairs = json.loads((tmp_path / "bench.json").read_text())["pairs"]
+    assert page.TECHNIQUES.keys() >= set(run_techniques())
     assert [pair["ablate"] for pair in pairs].count(None) == 2  # the race itself stays as it was
 
 
@@ -147,10 +157,24 @@ def test_the_quick_race_takes_the_fastest_peer(
     assert "Rows/s 5.00x (aim: at least 1.7x)" in capsys.readouterr().out
 
 
+def test_the_page_says_who_groups_rows_and_what_was_varied(
+    started: list[tuple[str, str | None]], call: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    grouped = START | {"grouped": True}
+    tried = [{"settings": settings, "seconds": 5.0} for settings in (START, grouped, START | {"micro_batch": 8})]
+    trials = {"F": {"trainer": tried[:1]}, "A": {"trainer": tried, "trl": tried[:1]}}
+    record = {"best": {"A": {"trainer": grouped}}, "reference": {}, "trials": trials}
+    monkeypatch.setattr(search, "load", lambda: record)
+    call("--workloads", "A", "--contestants", "trainer", "--repeats", "1")
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "\n- A: micro-batch, length grouping\n- F: nothing\n" in text
+    assert "micro-batch 4, grouped by length (so other rows in its steps); first loss 2.50000" in text
+
+
 def test_a_peer_without_legal_settings_does_not_start(
     started: list[tuple[str, str | None]], call: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    record = {"best": {}, "trials": {"A": {"trl": [{"settings": {}, "refused": "its first loss is 3.1"}]}}}
+    record = {"best": {}, "trials": {"A": {"trl": [{"settings": START, "refused": "its first loss is 3.1"}]}}}
     monkeypatch.setattr(search, "load", lambda: record)
     call("--workloads", "A", "--contestants", "trainer,trl", "--repeats", "1")
     assert [name for name, _ in started] == ["fast", "trainer"]

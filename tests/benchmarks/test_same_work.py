@@ -1,7 +1,9 @@
 """Peers train on the rows that Luthier trains on: the written rows against Luthier's own batches."""
 
 import json
+from itertools import chain
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -58,6 +60,27 @@ def test_a_worker_reads_the_same_rows(workload: Workload, tmp_path: Path) -> Non
         assert lengths == sorted(lengths, reverse=True)
         learned = sum(label != -100 for row in step for label in row["labels"])
         assert learned == sum(sum(row["supervised"]) for row in written) > 0
+
+
+def test_weighted_means_of_micro_batches_are_the_mean_over_the_tokens(workload: Workload, tmp_path: Path) -> None:
+    prepared = prepare("T")
+    told = job(prepared, {"micro_batch": 4, "dtype": "float32"}, 2)
+    (tmp_path / "job.json").write_text(json.dumps(told))
+    read = Job(str(tmp_path / "job.json"))
+    rows = read.rows()
+    for number, row in enumerate(rows):  # now few tokens, now many
+        row["labels"][1:] = [
+            number if place % (1 + number % 5) == 0 else -100 for place in range(len(row["input_ids"]) - 1)
+        ]
+    read.rows = lambda: rows  # type: ignore[method-assign]
+    weights = read.micro_batch_weights()
+    learned = [[label for label in row["labels"][1:] if label != -100] for row in rows]
+    for step in range(2):
+        tokens = list(chain(*learned[16 * step : 16 * step + 16]))
+        means = [mean(chain(*learned[start : start + 4])) for start in range(16 * step, 16 * step + 16, 4)]
+        weighted = [weight * part for weight, part in zip(weights[4 * step : 4 * step + 4], means, strict=True)]
+        assert mean(weighted) == pytest.approx(mean(tokens))
+        assert mean(means) != pytest.approx(mean(tokens))
 
 
 def test_a_step_of_another_size_is_refused(workload: Workload) -> None:

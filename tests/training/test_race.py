@@ -3,14 +3,18 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from luthier.errors import ConfigError, TrainingError
 from luthier.runs import Run
 from luthier.training import race
-from luthier.training.race import Turn, judge, run_race
+from luthier.training.loop import Trainer
+from luthier.training.race import Turn, contestants, judge, run_race
 from luthier.training.race.contestants import CONTESTANTS, accumulation, stock_batches
+
+PACKED = {"pack": True, "max_length": 256}
 
 
 def turn(contestant, losses, seconds, memory=100.0, dropout=False):
@@ -128,8 +132,50 @@ def test_a_step_with_too_few_rows_ends_the_stock_trainers_race(bench):
     assert len(stock_batches(session, 8)) == 8 * short.index(min(short))
 
 
+@pytest.mark.parametrize("micro_batch", ["auto", 2, 1])
+def test_no_part_of_packed_rows_is_larger_than_allowed(bench, monkeypatch, micro_batch):
+    """A step of 8 packs holds many more rows, now more, now fewer."""
+    monkeypatch.setattr(contestants, "TOKENS_AT_ONCE", 256)
+    session = bench.trainer(bench.materials(data=PACKED, training={"micro_batch": micro_batch})).session
+    rows = [session.order.rows(step) for step in range(1, session.total_steps + 1)]
+    assert len(rows[0]) > 16
+    parts = accumulation(session)
+    batches = stock_batches(session, parts)
+    assert [row for part in batches for row in part] == [row for step in rows[: len(batches) // parts] for row in step]
+    if micro_batch == "auto":
+        assert max(map(len, batches)) * int(session.order.lengths.max()) <= 256
+    else:
+        assert max(map(len, batches)) <= 2
+
+
+@pytest.mark.integration
+def test_both_learn_the_same_from_packed_rows(bench, both):
+    ours, theirs = both(bench.materials(data=PACKED, training={"micro_batch": 3}), 100.0)
+    assert theirs.rows == ours.rows
+    assert len(set(ours.rows)) > 1
+    assert theirs.losses == pytest.approx(ours.losses, abs=2e-4)
+    assert "up to 3 rows at once" in theirs.about[0]
+
+
+@pytest.mark.integration
+def test_what_is_computed_once_is_charged_to_all_steps(bench, both, monkeypatch):
+    """On a clock that stands still but for what happens before the first step."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(contestants, "time", clock)
+    monkeypatch.setattr(Trainer, "begin", lambda *_: setattr(clock, "now", clock.now + 6.0))
+    ours, theirs = both(bench.materials(), 100.0)
+    assert ours.seconds == [6.0 / 12] * 12
+    assert theirs.seconds == [0.0] * 12
+
+
 @pytest.mark.parametrize(
-    ("parts", "words"), [({"method": {"name": "full"}}, "adapters of peft"), ({"task": "other"}, "loss from labels")]
+    ("parts", "words"),
+    [
+        ({"method": {"name": "full"}}, "adapters of peft"),
+        ({"method": {"name": "adalora"}}, "adalora cannot race: it has a part in the loop"),
+        ({"training": {"schedule": "plateau"}}, "plateau cannot race: it goes by validation scores"),
+        ({"task": "other"}, "loss from labels"),
+    ],
 )
 def test_what_cannot_race(bench, parts, words):
     materials = bench.materials(**({} if "task" in parts else parts))

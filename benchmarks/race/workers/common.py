@@ -67,6 +67,17 @@ class Job:
         rows, size = self.rows(), self["batch_size"]
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
+    def micro_batch_weights(self) -> list[float]:
+        """What the mean loss of each micro-batch is multiplied with, so that the mean of a step's products is the mean
+        over its supervised tokens.
+        """
+        weights: list[float] = []
+        for step in self.steps():
+            learned = [sum(label != IGNORED for label in row["labels"][1:]) for row in step]
+            parts = [sum(learned[at : at + self.micro_batch]) for at in range(0, len(step), self.micro_batch)]
+            weights += [part * len(parts) / sum(parts) for part in parts]
+        return weights
+
 
 class Clock:
     """Times optimiser steps, whoever takes them: from the end of one step's update to the end of the next one's.

@@ -1,7 +1,7 @@
 """LitGPT's LoRA finetuning, fed with rows that are tokenised already.
 
-Its loss is a mean of the micro-batches' means, which is the mean over all tokens of a step only when the step is one
-micro-batch or all its rows have equally many supervised tokens. Its learning rate always warms up, then falls.
+Its loss is a mean of the micro-batches' means, which is the mean over all tokens of a step only when these have equally
+many supervised tokens; so each is weighted by them. Its learning rate always warms up, then falls.
 """
 
 from __future__ import annotations
@@ -59,17 +59,24 @@ def checkpoint(job: Job) -> Path:
 
 
 class Race:
-    """Stands between LitGPT's functions: starts the clock when it begins to train, stops when the adapter is on disk
-    (it would go on to merge it into the base)."""
+    """Stands between LitGPT's functions: starts the clock when it begins to train, weights the loss, stops when the
+    adapter is on disk (it would go on to merge it into the base)."""
 
     def __init__(self, job: Job, clock: Clock) -> None:
         self.job, self.clock = job, clock
         self.fit, self.save = lora.fit, lora.save_lora_checkpoint
         lora.fit, lora.save_lora_checkpoint = self.timed_fit, self.last_save
+        self.loss, self.weights = lora.chunked_cross_entropy, iter(job.micro_batch_weights())
+        lora.chunked_cross_entropy = self.weighted_loss
 
     def timed_fit(self, **arguments: Any) -> Any:
         self.clock.start(self.job)
         return self.fit(**arguments)
+
+    def weighted_loss(self, logits: Any, targets: torch.Tensor, **options: Any) -> torch.Tensor:
+        """Its validation, which asks for no chunks, is left as it is."""
+        loss = self.loss(logits, targets, **options)
+        return loss if options else loss * next(self.weights)
 
     def last_save(self, fabric: Any, model: Any, path: Path) -> None:
         self.save(fabric, model, path)

@@ -22,6 +22,8 @@ def main() -> None:
         data_collator=flat or partial(pad, pad_id=job["pad_id"]),
         callbacks=[losses],
     )
+    # Classifiers accept the count of items and then give a mean of their part: the Trainer has to divide it itself.
+    trainer.model_accepts_loss_kwargs &= job["task"] == "causal_lm"
     questions = watched(job, clock, trainer.model)
     clock.start(job, questions)
     with suppress(Reached):

@@ -14,12 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier import registry
 from luthier.config import RunConfig
 from luthier.config.writing import to_yaml
 from luthier.errors import ConfigError, TrainingError
+from luthier.methods._common import TrainedInPlace
 from luthier.progress import Report
 from luthier.runs.files import read_json, write_json
 from luthier.tasks import form_of
+from luthier.training.schedules import FollowsScores
 from luthier.training.session import Materials
 
 ROUNDS = 2
@@ -27,6 +30,9 @@ ROUNDS = 2
 
 TASKS = ("causal_lm", "sequence_classification")
 """Tasks whose loss the stock models compute themselves from labels."""
+
+IN_THE_LOOP = ("penalty", "on_step")
+"""What a method may add to every step of Luthier's loop."""
 
 NAMES = {"luthier": "Luthier", "trainer": "transformers Trainer with peft"}
 
@@ -39,7 +45,7 @@ class Turn:
         contestant: luthier or trainer.
         about: how it computes, in words.
         losses: mean loss of every step.
-        seconds: wall time of every step.
+        seconds: wall time of every step, with its share of what was computed once for the whole run.
         rows: rows of every step.
         tokens: real tokens of every step.
         loading_seconds: until the first step could begin.
@@ -145,6 +151,19 @@ def check(materials: Materials) -> None:
             where="method",
             hint="--set method=lora",
         )
+    if any(getattr(type(materials.method), part) is not getattr(TrainedInPlace, part) for part in IN_THE_LOOP):
+        raise ConfigError(
+            f"method {config.method.name} cannot race: it has a part in the loop, which the stock Trainer leaves out",
+            where="method",
+            hint="--set method=lora",
+        )
+    schedule = config.training.schedule
+    if isinstance(registry.load("schedule", schedule.name)(schedule), FollowsScores):
+        raise ConfigError(
+            f"schedule {schedule.name} cannot race: it goes by validation scores, and nothing is evaluated in a race",
+            where="training.schedule",
+            hint="--set training.schedule=constant",
+        )
 
 
 def undisturbed(config: RunConfig) -> RunConfig:
@@ -214,13 +233,14 @@ def _equal_steps(turns: list[Turn]) -> list[dict[str, float]]:
 
 def _settings(config: RunConfig, *, dropout: bool) -> list[str]:
     training = config.training
+    rows = "packs of rows" if config.data.pack else "rows"
     chance = ["there is dropout, which draws by chance: losses agree on the whole only"] if dropout else []
     return [
-        f"both: {config.method.name} by peft with the same first weights, {training.batch_size} rows a step in the "
+        f"both: {config.method.name} by peft with the same first weights, {training.batch_size} {rows} a step in the "
         f"same order, {training.optimizer.name} with peak learning rate {training.learning_rate:g}, "
         f"{training.schedule.name} schedule, the same number type; no evaluation, no checkpoints",
         f"{ROUNDS} turns each, in alternation, every turn in a process of its own; not counted: loading, and the first "
-        "step of a turn",
+        "step of a turn; what an engine computes once for the whole run is charged to all its steps alike",
         "tokens are real ones, without padding; memory is the peak of the process, loading included",
         *chance,
     ]

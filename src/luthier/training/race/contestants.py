@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,16 @@ class _Stopwatch:
     Args:
         session: whose rows are trained on.
         budget: seconds of training.
+
+    Attributes:
+        share: seconds that come on top of every step, for what was computed once for the whole run.
     """
 
     def __init__(self, session: Session, budget: float) -> None:
         self.session, self.budget = session, budget
         self.losses: list[float] = []
         self.seconds: list[float] = []
+        self.share = 0.0
         self.last = time.perf_counter()
 
     def start(self) -> None:
@@ -51,7 +56,7 @@ class _Stopwatch:
         """A step has ended; whether the race goes on."""
         now = time.perf_counter()
         self.losses.append(loss)
-        self.seconds.append(now - self.last)
+        self.seconds.append(now - self.last + self.share)
         self.last = now
         return sum(self.seconds) < self.budget
 
@@ -76,11 +81,26 @@ def _drops(module: Any) -> bool:
     return type(module).__name__ == "Dropout" and module.p > 0
 
 
+class _Timed(Trainer):
+    """The loop as it is; what its engine computes before the first step is charged to all steps of the run alike."""
+
+    def __init__(self, session: Session, watch: _Stopwatch) -> None:
+        super().__init__(session)
+        self.watch = watch
+
+    def begin(self, rows: Sequence[TokenSequence]) -> None:
+        began = time.perf_counter()
+        super().begin(rows)
+        self.watch.share = (time.perf_counter() - began) / self.total
+        self.watch.start()
+
+
 def luthier(materials: Materials, run: Run, budget: float) -> Turn:
     """Trains as `luthier train` does, with the engine that the configuration leads to."""
     began = time.perf_counter()
     session = Session.start(materials, run, materials.load_base())
-    loop, watch = Trainer(session), _Stopwatch(session, budget)
+    watch = _Stopwatch(session, budget)
+    loop = _Timed(session, watch)
 
     def listen(event: Event) -> None:
         if event["kind"] == "step" and not (watch.step(event["loss"]) and event["step"] < session.total_steps):
@@ -88,7 +108,6 @@ def luthier(materials: Materials, run: Run, budget: float) -> Turn:
 
     session.events.listeners.append(listen)
     loading = time.perf_counter() - began
-    watch.start()
     with suppress(_TimeIsUp):
         loop.fit()
     facts = describe(session)
@@ -103,11 +122,13 @@ def trainer(materials: Materials, run: Run, budget: float) -> Turn:
     materials = replace(materials, config=materials.config.model_copy(update={"training": plain}))
     session = Session.start(materials, run, materials.load_base())
     watch, parts = _Stopwatch(session, budget), accumulation(session)
+    batches = stock_batches(session, parts)
     with quiet():
-        stock = _stock_trainer(session, watch, parts)
+        stock = _stock_trainer(session, watch, batches, parts)
         loading = time.perf_counter() - began
         stock.train()
-    rows = f"{plain.batch_size // parts} rows at once, padded to the longest of them"
+    most = "up to " * (session.order.packs is not None) + str(max(map(len, batches)))
+    rows = f"{most} rows at once, padded to the longest of them"
     about = [
         rows if parts == 1 else f"{rows}, {parts} times a step",
         "its own loop, loss of the stock model from labels, no gradient checkpointing",
@@ -120,12 +141,20 @@ CONTESTANTS: dict[str, Callable[[Materials, Run, float], Turn]] = {"luthier": lu
 
 
 def accumulation(session: Session) -> int:
-    """In how many equal parts the stock Trainer takes a step: as few as `micro_batch` or `TOKENS_AT_ONCE` allow."""
-    training = session.materials.config.training
-    automatic = max(TOKENS_AT_ONCE // int(session.order.lengths.max()), 1)
+    """In how many parts the stock Trainer takes every step: as few as `micro_batch` or `TOKENS_AT_ONCE` allow.
+
+    The parts are equal; but steps of packed rows have more or fewer of them, and no more parts than the smallest of
+    these has rows.
+    """
+    training, order = session.materials.config.training, session.order
+    automatic = max(TOKENS_AT_ONCE // int(order.lengths.max()), 1)
     most = automatic if training.micro_batch == "auto" else training.micro_batch
-    rows = training.batch_size
-    return next(parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= most)
+    rows = {step: len(order.rows(step)) for step in range(1, session.total_steps + 1)}
+    largest = max(rows.values())
+    parts = ceil(largest / most)
+    if order.packs is None:
+        return next(each for each in count(parts) if largest % each == 0)
+    return min(parts, *(rows[step] for step in rows if step % order.steps_per_epoch), largest)
 
 
 def stock_batches(session: Session, parts: int) -> list[list[int]]:
@@ -135,7 +164,7 @@ def stock_batches(session: Session, parts: int) -> list[list[int]]:
     return [part.tolist() for rows in whole for part in np.array_split(rows, parts)]
 
 
-def _stock_trainer(session: Session, watch: _Stopwatch, parts: int) -> Any:
+def _stock_trainer(session: Session, watch: _Stopwatch, batches: list[list[int]], parts: int) -> Any:
     """`transformers.Trainer` with Luthier's optimiser, learning rates and order of rows."""
     from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import DataLoader
@@ -143,7 +172,7 @@ def _stock_trainer(session: Session, watch: _Stopwatch, parts: int) -> Any:
     from transformers import TrainerCallback, TrainingArguments
 
     materials, training, total = session.materials, session.materials.config.training, session.total_steps
-    batches, parts_of_loss = stock_batches(session, parts), []
+    parts_of_loss: list[float] = []
 
     def collate(rows: Sequence[TokenSequence]) -> dict[str, Any]:
         batch = materials.task.collate(rows, materials.tokenizer.pad_token_id, materials.renderer.labels)
@@ -171,7 +200,7 @@ def _stock_trainer(session: Session, watch: _Stopwatch, parts: int) -> Any:
     settings = TrainingArguments(
         output_dir=str(session.run.path / "trainer"),
         max_steps=len(batches) // parts,
-        per_device_train_batch_size=training.batch_size // parts,
+        per_device_train_batch_size=max(map(len, batches)),
         gradient_accumulation_steps=parts,
         max_grad_norm=training.max_grad_norm or 0.0,
         seed=training.seed,
