@@ -18,7 +18,7 @@ from luthier.data.gathering import Gathered
 from luthier.data.similarity import Signatures, Signer, exact_digests
 from luthier.data.splits import TEST, TRAIN, VALIDATION, find_leaks
 from luthier.data.store import Examples, ExampleWriter, Kept
-from luthier.data.texts import offered_tools
+from luthier.data.texts import said_with
 from luthier.progress import Report
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class _NewRows:
         parents = dict(batch)
         pairs = [(row_id, row.example) for row_id, row in batch if row.example is not None]
         made = list(step.make(pairs))
-        tools = [offered_tools(row.example) for row in made]
-        self._signer.add([row.example.comparable for row in made], tools)
-        digests = exact_digests([self._identity(row.example) for row in made], tools).tolist()
+        texts, beside = [row.example.comparable for row in made], [self._beside(row.example) for row in made]
+        self._signer.add(texts, beside)
+        digests = exact_digests(texts, beside).tolist()
         for row, digest in zip(made, digests, strict=True):
             reason = row.refused or self._known(digest)
             self._write(row, parents[row.parent], reason)
@@ -111,12 +111,10 @@ class _NewRows:
             self._next += 1
             (self._refused if reason else self._made)[step.options.name] += 1
 
-    def _identity(self, example: Example) -> str:
-        """What makes a row another one: its text, and the question about it when it is not the configured one."""
-        instruction = getattr(example, "instruction", None)
-        if instruction is None or instruction == self._instruction:
-            return example.comparable
-        return f"{instruction}\n{example.comparable}"
+    def _beside(self, example: Example) -> str:
+        """What makes a row with the same text another one; asked the configured question, it is none."""
+        said = said_with(example)
+        return "" if said == self._instruction else said
 
     def _known(self, digest: int) -> str:
         """Which row says the same already; empty when none does."""

@@ -29,7 +29,7 @@ from luthier.data.ledger import reason_class
 from luthier.data.readable import NATURAL, load_writer
 from luthier.data.row_files import fitting, kind_of_new, refuse_what_is_read, writing_rows
 from luthier.data.similarity import exact_digests
-from luthier.data.texts import offered_tools
+from luthier.data.texts import said_with
 from luthier.errors import ConfigError, DataError
 from luthier.runs.files import replacing
 
@@ -226,8 +226,8 @@ def _first_kind(opened: OpenSource) -> type[Example] | None:
 
 
 def _key(example: Example) -> int:
-    """Equal for examples that say the same but for spacing, with the same tools."""
-    return int(exact_digests([example.comparable], [offered_tools(example)])[0])
+    """Equal for examples that say the same but for spacing, with the same tools or instruction."""
+    return int(exact_digests([example.comparable], [said_with(example)])[0])
 
 
 def _checked(made: Exchange) -> Exchange:

@@ -18,7 +18,7 @@ from luthier.data.intake import Taken
 from luthier.data.similarity import Signatures, Signer
 from luthier.data.splits import SPLITS
 from luthier.data.store import Examples, ExampleWriter, Kept
-from luthier.data.texts import offered_tools
+from luthier.data.texts import said_with
 
 _FIRST = 10
 _BATCH = 1000
@@ -157,19 +157,19 @@ class _Numbers:
 
 def gather(taken: Iterable[Taken], path: Path, progress: Callable[[int], None]) -> Gathered:
     """The first pass: writes the examples aside and keeps a few numbers of each row."""
-    numbers, signer, texts, tools = _Numbers(), Signer(), list[str](), list[str]()
+    numbers, signer, texts, beside = _Numbers(), Signer(), list[str](), list[str]()
     characters = 0
     with ExampleWriter(path) as writer:
         for row in taken:
             about = (row.reason, row.changes, row.dropped, row.origin, row.parent_id, row.parts, row.source)
             writer.write(Kept(numbers.add(row), row.line, row.example, *about))
             texts.append("" if row.example is None else row.example.comparable)
-            tools.append("" if row.example is None else offered_tools(row.example))
+            beside.append("" if row.example is None else said_with(row.example))
             characters += len(texts[-1])
             if len(texts) >= _BATCH or characters >= _BATCH_CHARACTERS:
-                signer.add(texts, tools)
-                texts, tools, characters = [], [], 0
+                signer.add(texts, beside)
+                texts, beside, characters = [], [], 0
                 progress(len(numbers.roles))
-        signer.add(texts, tools)
+        signer.add(texts, beside)
         progress(len(numbers.roles))
     return numbers.gathered(Examples(path), signer.finish())

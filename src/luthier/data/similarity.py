@@ -35,18 +35,19 @@ class Signatures:
     """What is kept of n texts to compare them.
 
     Attributes:
-        exact: uint64 [n], equal for texts that are the same but for spacing, with the same tools on offer.
+        exact: uint64 [n], equal for texts that are the same but for spacing, said with the same.
         minhash: uint32 [n, 64], of the texts alone.
-        tools: uint64 [n], a hash of the tools on offer, 0 for none; None where no text has any.
+        beside: uint64 [n], a hash of what each is said with (tools on offer, an instruction of its own), 0 for nothing;
+            None where no text is said with anything.
     """
 
     exact: NDArray[np.uint64]
     minhash: NDArray[np.uint32]
-    tools: NDArray[np.uint64] | None = None
+    beside: NDArray[np.uint64] | None = None
 
-    def same_tools(self, row: int, other: int) -> bool:
-        """Whether two texts are said with the same tools on offer; without, the same words ask for another answer."""
-        return self.tools is None or bool(self.tools[row] == self.tools[other])
+    def same_beside(self, row: int, other: int) -> bool:
+        """Whether two texts are said with the same; with another, the same words ask for another answer."""
+        return self.beside is None or bool(self.beside[row] == self.beside[other])
 
 
 class Signer:
@@ -55,43 +56,43 @@ class Signer:
     def __init__(self) -> None:
         self._exact: list[NDArray[np.uint64]] = []
         self._minhash: list[NDArray[np.uint32]] = []
-        self._tools: list[NDArray[np.uint64]] = []
+        self._beside: list[NDArray[np.uint64]] = []
 
-    def add(self, texts: Sequence[str], tools: Sequence[str] | None = None) -> None:
+    def add(self, texts: Sequence[str], beside: Sequence[str] | None = None) -> None:
         """Signs a batch of texts.
 
         Args:
             texts: the texts.
-            tools: what each is said with, "" for nothing; None = none is said with anything.
+            beside: what each is said with, "" for nothing; None = none is said with anything.
         """
-        self._exact.append(exact_digests(texts, tools))
+        self._exact.append(exact_digests(texts, beside))
         self._minhash.append(_minhash([normalised(text) for text in texts]))
-        self._tools.append(_tool_digests(tools or [""] * len(texts)))
+        self._beside.append(_digests_beside(beside or [""] * len(texts)))
 
     def finish(self) -> Signatures:
         """All signatures, in the order of the texts."""
-        tools = np.concatenate([np.empty(0, np.uint64), *self._tools])
+        beside = np.concatenate([np.empty(0, np.uint64), *self._beside])
         signatures = Signatures(
             np.concatenate([np.empty(0, np.uint64), *self._exact]),
             np.concatenate([np.empty((0, _LENGTH), np.uint32), *self._minhash]),
-            tools if tools.any() else None,
+            beside if beside.any() else None,
         )
-        self._exact, self._minhash, self._tools = [], [], []
+        self._exact, self._minhash, self._beside = [], [], []
         return signatures
 
 
-def exact_digests(texts: Sequence[str], tools: Sequence[str] | None = None) -> NDArray[np.uint64]:
-    """A number for each text, equal for texts that are the same but for spacing, with the same tools on offer."""
+def exact_digests(texts: Sequence[str], beside: Sequence[str] | None = None) -> NDArray[np.uint64]:
+    """A number for each text, equal for texts that are the same but for spacing, said with the same."""
     digests = (_digest(" ".join(text.split())) for text in texts)
     exact = np.frombuffer(b"".join(digests), np.uint64)
-    return exact if tools is None else exact ^ _tool_digests(tools)
+    return exact if beside is None else exact ^ _digests_beside(beside)
 
 
-def _tool_digests(tools: Sequence[str]) -> NDArray[np.uint64]:
-    """A number for each description of tools, 0 for an empty one."""
-    if not any(tools):
-        return np.zeros(len(tools), np.uint64)
-    return np.frombuffer(b"".join(_digest(each) if each else bytes(8) for each in tools), np.uint64)
+def _digests_beside(beside: Sequence[str]) -> NDArray[np.uint64]:
+    """A number for each thing that a text is said with, 0 for an empty one."""
+    if not any(beside):
+        return np.zeros(len(beside), np.uint64)
+    return np.frombuffer(b"".join(_digest(each) if each else bytes(8) for each in beside), np.uint64)
 
 
 def _digest(text: str) -> bytes:
@@ -277,7 +278,8 @@ def nearest_earlier(
     text: Callable[[int], str],
     related: Callable[[int, int], bool] = lambda row, other: False,
 ) -> dict[int, int]:
-    """Near-duplicates among rows, the first one wins. Rows with different tools on offer are none of each other.
+    """Near-duplicates among rows, the first one wins. Rows that are said with different tools or instructions are
+    none of each other.
 
     Args:
         signatures: of all rows.
@@ -293,7 +295,7 @@ def nearest_earlier(
     kept_instead: dict[int, int] = {}
     for row, earlier in by_row(candidate_pairs(signatures, rows, threshold)):
         kept = dict.fromkeys(kept_instead.get(other, other) for other in earlier)
-        others = (other for other in kept if signatures.same_tools(row, other) and not related(row, other))
+        others = (other for other in kept if signatures.same_beside(row, other) and not related(row, other))
         alike = comparer.first_alike(row, others)
         if alike is not None:
             kept_instead[row] = alike

@@ -31,7 +31,7 @@ from luthier.data.readable import readable
 from luthier.data.scripts import script_of
 from luthier.data.shapes import short
 from luthier.data.similarity import Signer, equal_to, exact_digests, nearest_earlier
-from luthier.data.texts import offered_tools
+from luthier.data.texts import said_with
 
 TaskHint = Literal[
     "classification", "several labels", "scores", "tags", "pairs", "preferences", "conversation", "text", "unknown"
@@ -74,7 +74,7 @@ class Tally:
     tokens: array[int] = field(default_factory=lambda: array("q"))
     digests: array[int] = field(default_factory=lambda: array("Q"))
     texts: list[str] = field(default_factory=list)
-    tools: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
     families: list[int] = field(default_factory=list)
     characters: int = 0
     kinds: Counter[TaskHint] = field(default_factory=Counter)
@@ -113,9 +113,9 @@ class Tally:
             self.first_bad.append(f"{row.file}:{row.line} {reason}")
 
     def _example(self, example: Example, family: int) -> None:
-        text, tools = example.comparable, offered_tools(example)
+        text, beside = example.comparable, said_with(example)
         self.lengths.append(len(text))
-        self.digests.append(int(exact_digests([text], [tools])[0]))
+        self.digests.append(int(exact_digests([text], [beside])[0]))
         for label in example.classes:
             if label in self.labels or len(self.labels) < _MOST_LABELS:
                 self.labels[label] += 1
@@ -123,9 +123,9 @@ class Tally:
         self._look(f"{text}\n{example.target}" if isinstance(example, Pair) else text)
         if len(self.texts) < _SAMPLE and self.characters < _SAMPLE_CHARACTERS:
             self.texts.append(text)
-            self.tools.append(tools)
+            self.beside.append(beside)
             self.families.append(family)
-            self.characters += len(text) + len(tools)
+            self.characters += len(text) + len(beside)
         if len(self.examples) < _EXAMPLES:
             self.examples.append({name: short(value, _EXAMPLE_LENGTH) for name, value in readable(example).items()})
         if self.tokenizer is not None:
@@ -166,7 +166,7 @@ class Tally:
         signer = Signer()
         for start in range(0, len(self.texts), _BATCH):
             batch = slice(start, start + _BATCH)
-            signer.add(self.texts[batch], self.tools[batch])
+            signer.add(self.texts[batch], self.beside[batch])
         signatures = signer.finish()
         rows = np.arange(len(self.texts))
         first = rows[equal_to(signatures, rows, rows) == rows]

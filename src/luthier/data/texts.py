@@ -32,7 +32,7 @@ def map_texts(example: Example, change: Change) -> Example:
         case TaggedWords():
             return replace(example, words=tuple(_word(word, change) for word in example.words))
         case Pair():
-            return Pair(change(example.source), change(example.target))
+            return replace(example, source=change(example.source), target=change(example.target))
         case Preference():
             return Preference(_turns(example.messages, change), change(example.chosen), change(example.rejected))
         case Conversation():
@@ -85,8 +85,11 @@ def answer(example: Example) -> str | None:
             return None
 
 
-def offered_tools(example: Example) -> str:
-    """The tools that a conversation may call, as JSON, by which rows are compared beside their text; "" for none."""
+def said_with(example: Example) -> str:
+    """What rows are compared by beside their text, for with another one the same text is another row: an instruction of
+    their own, or the tools that a conversation may call, as JSON; "" for neither."""
+    if isinstance(example, Labelled | Pair):
+        return example.instruction or ""
     tools = example.tools if isinstance(example, Conversation) else ()
     return json.dumps(tools, ensure_ascii=False, sort_keys=True, default=str) if tools else ""
 
