@@ -13,6 +13,7 @@ from luthier.data.examples import Example, Labelled
 from luthier.data.ledger import Entry, read_ledger
 from luthier.data.prepare import Prepared, prepare
 from luthier.data.records import Encoded, TokenSequence
+from luthier.data.writing import write_preparation
 
 WORDS = ["amber", "bridge", "candle", "dolphin", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle"]
 ASKED = "Which way?"
@@ -158,6 +159,17 @@ def test_what_a_model_wrote_is_never_carved_out(tmp_path: Path) -> None:
     lines = [line for line in ledger(made) if line.fate == "kept"]
     assert {line.split for line in lines if line.origin == "generated"} == {"train"}
     assert sum(line.split == "test" for line in lines) == 4, "a share of the other rows"
+
+
+def test_other_wordings_survive_the_files_of_a_preparation(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", range(10))
+    data = {"split": {"test": 0, "validation": 0}}
+    made = run(path, **data, augment=[{"name": "paraphrase", "wordings": ["Rising?", "Up or down?"], "copies": 2}])
+    assert write_preparation(made, "", tmp_path / "out")["train"] == 30
+    again = run(tmp_path / "out" / "train.jsonl", **data)
+    assert sorted(record.ids for record in again.train) == sorted(record.ids for record in made.train)
+    write(path, [*range(10), 3])
+    assert [line.reason for line in ledger(run(path, **data)) if line.reason] == ["exact duplicate of row 3"]
 
 
 def test_an_augmented_row_is_there_to_look_at(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ CHAT = (Message("system", "s"), Message("user", "u"), Message("assistant", "a"))
         (Scored("t", 1.0), Scored("T", 1.0), "t", None),
         (Document("t"), Document("T"), "t", None),
         (TaggedWords(("t", "w"), ("o", "o")), TaggedWords(("T", "W"), ("o", "o")), "t w", None),
-        (Pair("s", "t"), Pair("S", "T"), "s", "t"),
+        (Pair("s", "t", "i"), Pair("S", "T", "i"), "s", "t"),
         (
             Preference((Message("user", "u"),), "c", "r"),
             Preference((Message("user", "U"),), "C", "R"),

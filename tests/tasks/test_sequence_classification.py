@@ -58,7 +58,7 @@ def test_too_long(task, base):
 
 def test_a_question_of_its_own_is_nothing_to_this_task(task, base):
     [rejected] = task.encode([(0, Labelled("shares rose", "up", "Which way?"))], renderer(base))
-    assert rejected == Rejected("it asks in other words, and this task reads the text alone")
+    assert rejected == Rejected("it has an instruction of its own, and this task reads the text alone")
 
 
 def test_loss_is_the_sum_over_rows_one_at_a_time(task, base):

@@ -102,9 +102,9 @@ class _NewRows:
         parents = dict(batch)
         pairs = [(row_id, row.example) for row_id, row in batch if row.example is not None]
         made = list(step.make(pairs))
-        settings = [setting(row.example) for row in made]
-        self._signer.add([row.example.comparable for row in made], settings, [asked(row.example) for row in made])
-        digests = exact_digests([self._identity(row.example) for row in made], settings).tolist()
+        texts, settings = [row.example.comparable for row in made], [self._setting(row.example) for row in made]
+        self._signer.add(texts, settings, [asked(row.example) for row in made])
+        digests = exact_digests(texts, settings).tolist()
         for row, digest in zip(made, digests, strict=True):
             reason = row.refused or self._known(digest)
             self._write(row, parents[row.parent], reason)
@@ -112,12 +112,10 @@ class _NewRows:
             self._next += 1
             (self._refused if reason else self._made)[step.options.name] += 1
 
-    def _identity(self, example: Example) -> str:
-        """What makes a row another one: its text, and the question about it when it is not the configured one."""
-        instruction = getattr(example, "instruction", None)
-        if instruction is None or instruction == self._instruction:
-            return example.comparable
-        return f"{instruction}\n{example.comparable}"
+    def _setting(self, example: Example) -> str:
+        """What makes a row with the same text another one; asked the configured question, it is none."""
+        found = setting(example)
+        return "" if found == self._instruction else found
 
     def _known(self, digest: int) -> str:
         """Which row says the same already; empty when none does."""

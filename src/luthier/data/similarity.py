@@ -37,7 +37,8 @@ class Signatures:
     Attributes:
         exact: uint64 [n], equal for texts that are the same but for spacing, in the same setting.
         minhash: uint32 [n, 64], of the texts alone.
-        settings: uint64 [n], a hash of system turns and tools, 0 for none; None where no text has any.
+        settings: uint64 [n], a hash of system turns and tools, or an instruction, 0 for none; None where no text
+            has any.
         asked: uint64 [n], equal for chats that ask the same but for case and spacing, 0 for others; None where there
             are none.
     """

@@ -42,7 +42,7 @@ def map_texts(example: Example, change: Change, *, calls: bool = True) -> Exampl
         case TaggedWords():
             return replace(example, words=tuple(_word(word, change) for word in example.words))
         case Pair():
-            return Pair(change(example.source), change(example.target))
+            return replace(example, source=change(example.source), target=change(example.target))
         case Preference():
             turns = _turns(example.messages, change, calls)
             return Preference(turns, change(example.chosen), change(example.rejected))
@@ -104,11 +104,14 @@ def answer(example: Example) -> str | None:
 
 
 def setting(example: Example) -> str:
-    """What a chat is held in, its system turns and the tools on offer, as JSON; "" for neither.
+    """What rows are compared by beside their text: an instruction of their own, or a chat's system turns and the tools
+    on offer, as JSON; "" for none.
 
-    Rows are compared by it beside their text: it is often long and the same everywhere, and would make any two short
-    chats alike.
+    In another setting the same text is another row; and as a part of the text it would make short rows alike, for it
+    is often long and the same everywhere.
     """
+    if isinstance(example, Labelled | Pair):
+        return example.instruction or ""
     if not isinstance(example, Conversation | Preference):
         return ""
     tools = example.tools if isinstance(example, Conversation) else ()

@@ -71,7 +71,7 @@ class SequenceClassification:
 
     def _encoded(self, row_id: int, example: Example, ids: list[int], renderer: Renderer) -> Encoded:
         if isinstance(example, Labelled) and example.instruction is not None:
-            return Rejected("it asks in other words, and this task reads the text alone")
+            return Rejected("it has an instruction of its own, and this task reads the text alone")
         try:
             label = self.answer.label(example)
         except ValueError as error:

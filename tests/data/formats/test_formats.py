@@ -149,7 +149,7 @@ def test_nothing_fits_says_what_was_seen_and_what_could_be() -> None:
     with pytest.raises(DataError, match="no format fits") as caught:
         detect(rows({"headline_text_v2": "a", "y": 1}), {})
     assert "headline_text_v2, y" in str(caught.value)
-    assert "labelled (text, label)" in str(caught.value)
+    assert "labelled (text, label, instruction)" in str(caught.value)
 
 
 def test_two_formats_that_fit_equally_are_not_guessed_between() -> None:
@@ -165,6 +165,18 @@ def test_mapping_decides_columns_and_unknown_roles_are_refused() -> None:
     assert reason("labelled", values, label="missing") == "missing column 'missing'"
     with pytest.raises(DataError, match="no column role 'lable'"):
         load_format("labelled", {"lable": "mood"})
+
+
+def test_an_instruction_of_its_own() -> None:
+    values = {"text": "Profit rose", "label": "up", "instruction": " Which way? ", "asked": "Up or down?"}
+    assert example("labelled", values).instruction == "Which way?"
+    assert example("labelled", values, instruction="asked").instruction == "Up or down?"
+    assert example("labelled", values, instruction="none").instruction is None
+    assert example("labelled", values | {"instruction": ""}).instruction is None
+    assert reason("labelled", values | {"instruction": 7}) == "column 'instruction' is the number 7, expected text"
+    for pair in ({"en": "a", "zh": "b"}, {"translation": {"en": "a", "zh": "b"}}):
+        assert example("pair", pair | {"instruction": "Go."}) == Pair("a", "b", "Go.")
+        assert example("pair", pair | {"instruction": "Go."}, source="zh", target="en") == Pair("b", "a", "Go.")
 
 
 @pytest.mark.parametrize(

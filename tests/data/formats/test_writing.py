@@ -1,6 +1,7 @@
 """What a format writes it reads back, and what it has no room for it refuses."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,11 +39,11 @@ HELD: dict[str, list[Example]] = {
     "sharegpt": [PLAIN, LONG, CALLING, CALLING_TWICE],
     "alpaca": [PLAIN, LONG],
     "prompt_response": [PLAIN],
-    "labelled": [Labelled("Profit rose", "up")],
+    "labelled": [Labelled("Profit rose", "up"), Labelled("Profit rose", "up", "Which of {labels}?")],
     "multi_labelled": [MultiLabelled("Profit rose", ("up", "results")), MultiLabelled("Profit rose", ())],
     "scored": [Scored("Profit rose", 0.25)],
     "tagged": [TaggedWords(("Nokia", "rose"), ("B-ORG", "O"))],
-    "pair": [Pair("Profit rose", "利润增长")],
+    "pair": [Pair("Profit rose", "利润增长"), Pair("Profit rose", "利润增长", "Translate.")],
     "preference": [
         Preference((ASKED,), "Up.", "Down."),
         Preference((SYSTEM, *LONG.messages[1:4]), "Up.", "Human: no\n\nAssistant: yes"),
@@ -78,6 +79,7 @@ def test_what_is_written_is_read_back_as_json(name: str, example: Example) -> No
         ("messages", Document("a"), "running text is no conversation"),
         ("labelled", PLAIN, "the format is for a labelled text, this is a conversation"),
         ("text", Labelled("a", "b"), "the format is for running text, this is a labelled text"),
+        ("alpaca", Labelled("a", "b", "Which of {labels}?"), "its instruction names {labels}"),
         ("pair", PLAIN, "the format is for a pair of texts, this is a conversation"),
     ],
 )
@@ -92,3 +94,5 @@ def test_what_would_be_lost_is_refused(name: str, example: Example, why: str) ->
 def test_a_labelled_text_or_a_pair_is_a_question_and_its_answer(name: str, example: Example) -> None:
     form: Any = load_format(name, {})
     assert form.example(Row(form.row(example), "file", 1)) == PLAIN
+    asked = form.example(Row(form.row(replace(example, instruction="Which way?")), "file", 1))
+    assert asked.messages[0].content == "Which way?\nUp?"

@@ -201,6 +201,26 @@ def find_optional(row: Row, columns: Mapping[str, str], role: str, names: Sequen
         return {}
 
 
+INSTRUCTION = {"instruction": "what is asked about it, in place of data.instruction (optional)"}
+"""The role of a row's own instruction."""
+
+
+def find_instruction(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
+    """{"instruction": column}, or nothing where a row has none: of the rows of one file some have, others have not."""
+    column = columns.get("instruction", "instruction")
+    return {"instruction": column} if column in row.values else {}
+
+
+def instruction_in(row: Row, roles: Mapping[str, str]) -> str | None:
+    """A row's own instruction; None where it has none, or an empty one.
+
+    Raises:
+        UnreadableRow: it is no text.
+    """
+    column = roles.get("instruction")
+    return None if column is None else text_in(row.values[column], f"column '{column}'", empty=True).strip() or None
+
+
 @lru_cache(maxsize=64)
 def _by_plain_name(columns: tuple[str, ...]) -> dict[str, str]:
     """Columns by their names without case and spaces around; the rows of a file mostly have the same ones."""

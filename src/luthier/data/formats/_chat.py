@@ -165,12 +165,12 @@ def as_conversation(example: Example) -> Conversation:
     match example:
         case Conversation():
             return example
-        case Labelled():
-            asked, said = example.text, example.label
-        case Pair():
-            asked, said = example.source, example.target
+        case Labelled(text, said, instruction) | Pair(text, said, instruction):
+            asked = text if instruction is None else f"{instruction}\n{text}"
         case _:
             raise UnwritableExample(f"{CALLED[type(example)]} is no conversation")
+    if instruction is not None and "{labels}" in instruction:
+        raise UnwritableExample("its instruction names {labels}, which only a configuration knows")
     return Conversation((Message("user", asked), Message("assistant", said)))
 
 

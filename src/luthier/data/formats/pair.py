@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from luthier.data.examples import Example, Row, UnreadableRow
 from luthier.data.examples import Pair as PairExample
-from luthier.data.formats import find_column, only, readable_share, text_in
+from luthier.data.formats import (
+    INSTRUCTION,
+    find_column,
+    find_instruction,
+    instruction_in,
+    only,
+    readable_share,
+    text_in,
+)
 
 PAIRS = (
     ("source", "target"),
@@ -32,17 +40,18 @@ PAIRS = (
 LANGUAGE = re.compile(r"(en|zh|de|fr|es|pt|it|ru|ja|ko|ar)([-_].*)?")
 """Columns named by the language they are in, such as en and zh_CN."""
 
+ROLES = ("source", "target")
 NESTED = "translation"
 
 
 class Pair:
-    """Two columns, the source and the target, perhaps inside an object `translation`.
+    """Two columns, the source and the target, perhaps inside an object `translation`, and perhaps an instruction.
 
     Of two languages that nobody mapped, English is the source, else the one that comes first in the alphabet: the order
     of an object's fields may change from row to row.
     """
 
-    columns: ClassVar[Mapping[str, str]] = {"source": "the text", "target": "what it becomes"}
+    columns: ClassVar[Mapping[str, str]] = {"source": "the text", "target": "what it becomes", **INSTRUCTION}
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self.mapping = columns
@@ -52,27 +61,28 @@ class Pair:
         return 0.8 * readable_share(self, rows)
 
     def row(self, example: Example) -> dict[str, Any]:
-        """Both texts; `source` alone is also what people call where a row comes from."""
+        """Both texts, and an instruction of its own; `source` alone is also what people call where a row comes from."""
         pair = only(PairExample, example)
-        return {"source_text": pair.source, "target_text": pair.target}
+        own = {} if pair.instruction is None else {"instruction": pair.instruction}
+        return {"source_text": pair.source, "target_text": pair.target, **own}
 
     def roles(self, row: Row) -> dict[str, str]:
-        """The columns of source and target, or the fields of `translation`."""
-        row = _opened(row)
-        if self.mapping:
+        """The columns of source and target, or the fields of `translation`, and the instruction's when there is one."""
+        own, row = find_instruction(row, self.mapping), _opened(row)
+        if self.mapping.keys() & set(ROLES):
             return {
                 role: find_column(row, self.mapping, role, [pair[place] for pair in PAIRS])
-                for place, role in enumerate(self.columns)
-            }
+                for place, role in enumerate(ROLES)
+            } | own
         here = {str(column).strip().casefold(): column for column in row.values}
         named = next(((one, other) for one, other in PAIRS if one in here and other in here), None) or _languages(here)
-        return dict(zip(self.columns, (here[name] for name in named), strict=True))
+        return dict(zip(ROLES, (here[name] for name in named), strict=True)) | own
 
     def example(self, row: Row) -> PairExample:
-        """Source and target of a row."""
-        values = _opened(row).values
-        source, target = (text_in(values[column], f"column '{column}'").strip() for column in self.roles(row).values())
-        return PairExample(source, target)
+        """Source and target of a row, and its own instruction."""
+        values, roles = _opened(row).values, self.roles(row)
+        source, target = (text_in(values[roles[role]], f"column '{roles[role]}'").strip() for role in ROLES)
+        return PairExample(source, target, instruction_in(row, roles))
 
 
 def _opened(row: Row) -> Row:
