@@ -228,7 +228,7 @@ def test_predict_texts_and_files(trained_llama, document, tmp_path, monkeypatch)
     assert all(answer["answer"] in ("up", "down", "flat") and answer["valid"] for answer in expected)
     assert document("predict", run_folder, "--input", plain) == expected
     assert document("predict", run_folder, "--input", lines) == expected
-    monkeypatch.setattr("sys.stdin", io.StringIO(plain.read_text()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(plain.read_bytes())))
     assert document("predict", run_folder, "--input", "-") == expected
     document("predict", run_folder, "--input", plain, "--output", tmp_path / "answers.jsonl")
     written = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]

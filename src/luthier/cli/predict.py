@@ -47,20 +47,13 @@ def command(
 def _read(path: Path | None) -> list[str]:
     if path is None:
         return []
-    if str(path) != "-" and not path.is_file():
+    from luthier.data.questions import read_questions
+
+    if str(path) == "-":
+        return read_questions(sys.stdin.buffer.read())
+    if not path.is_file():
         raise ConfigError(f"there is no file '{path}'", where="--input")
-    lines = (sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")).splitlines()
-    return [_text(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _text(line: str, number: int) -> str:
-    """A line as it stands, or the `text` of a JSON object."""
-    if not line.startswith("{"):
-        return line
-    try:
-        return str(json.loads(line)["text"])
-    except (json.JSONDecodeError, KeyError) as error:
-        raise ConfigError("a line looks like JSON but has no `text`", where=f"--input, line {number}") from error
+    return read_questions(path)
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:
