@@ -59,7 +59,7 @@ SETS = (
     Set(
         "stocknet, tweets joined to prices",
         "stocknet/stocknet_price_tweets.tar.gz",
-        {"split": {"by": "time:created_at", "label_time": "label_time", "known_at": ["price_time"], "embargo": "1d"}},
+        {"split": {"by": "time:told_at", "label_time": "label_time", "known_at": ["price_time"], "embargo": "1d"}},
         "joined",
     ),
     Set("tat_qa dev", "tat_qa/tatqa_dataset_dev.json"),

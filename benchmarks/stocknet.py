@@ -61,7 +61,7 @@ data:
   max_length: 64
   limit: 4000
   split:
-    by: time:created_at
+    by: time:told_at
     label_time: label_time
     known_at: [price_time]
     embargo: 1d

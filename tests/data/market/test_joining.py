@@ -76,13 +76,32 @@ def test_labels_come_with_the_time_at_which_they_became_known(joined: Any) -> No
 
 def test_what_is_joined_is_read_as_labelled_rows_split_by_time(joined: Any, tmp_path: Path) -> None:
     joined(move="close")
-    split = {"by": "time:at", "label_time": "label_time", "known_at": ["price_time"]}
+    split = {"by": "time:told_at", "label_time": "label_time", "known_at": ["price_time"]}
     config = RunConfig.model_validate(
         {"model": {"base": "none"}, "data": {"train": str(tmp_path / "joined.jsonl"), "split": split}}
     )
     rows = list(iterate_examples(config))
     assert [row.example.classes for row in rows] == [("up",), ("down",)]
     assert all(row.known > row.key for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("zone", "close", "told_at"),
+    [("America/New_York", "16:00", "2015-10-02T22:00:00Z"), ("Asia/Shanghai", "15:00", "2015-10-02T10:00:00Z")],
+)
+def test_times_without_a_zone_mean_the_same_to_the_join_and_to_the_split(
+    joined: Any, tmp_path: Path, zone: str, close: str, told_at: str
+) -> None:
+    news = [{"symbol": "A", "at": "2015-10-02 18:00", "text": "after the close"}]
+    _, [row], _ = joined(news, zone=zone, close=close, move="close")
+    assert (row["told_at"], row["price_close"]) == (told_at, "110")
+    late = tmp_path / "late.jsonl"
+    late.write_text(json.dumps(row) + "\n" + json.dumps(row | {"price_time": told_at.replace(":00Z", ":01Z")}) + "\n")
+    split = {"by": "time:told_at", "known_at": ["price_time"]}
+    config = RunConfig.model_validate({"model": {"base": "none"}, "data": {"train": str(late), "split": split}})
+    right, wrong = iterate_examples(config)
+    assert right.reason == ""
+    assert wrong.reason.startswith("look-ahead: 'price_time'")
 
 
 def test_a_price_of_the_very_moment(joined: Any) -> None:

@@ -53,8 +53,8 @@ def command(
 ) -> None:
     """Join news to the last price before each: no look-ahead, and what was refused or left out is named.
 
-    A row gets price_COLUMN and price_time, for data.split.known_at; with --move also label, label_change and, for
-    data.split.label_time, label_time.
+    A row gets told_at, for data.split.by, price_COLUMN and price_time, for data.split.known_at; with --move also label,
+    label_change and, for data.split.label_time, label_time.
     """
     from luthier import pipeline
     from luthier.cli.progress import progress_bar

@@ -76,7 +76,7 @@ def join(
 
 
 def _match(row: Row | BadRow, prices: Prices, plan: JoinPlan, made: Joined) -> dict[str, Any]:
-    """A row of the news with the last price before it, and its label."""
+    """A row of the news with the moment it was told, the last price before that, and its label."""
     row = readable(row)
     symbol, moment, series = told_of(row, prices, plan)
     number = _last(row, symbol, series, moment, plan, made)
@@ -86,7 +86,8 @@ def _match(row: Row | BadRow, prices: Prices, plan: JoinPlan, made: Joined) -> d
         raise LeftOut("unreadable", str(error)) from None
     if plan.move and move is None:
         raise LeftOut("the move is not over", f"the move after {series.named(number)} is not over: no price so late")
-    values = {f"price_{name}": value for name, value in series.values(number).items() if _taken(name, plan)}
+    values: dict[str, Any] = {"told_at": written(moment)}
+    values |= {f"price_{name}": value for name, value in series.values(number).items() if _taken(name, plan)}
     values["price_time"] = written(series.times[number])
     return _together(row, values | (_labelled(move, made) if move else {}))
 
