@@ -157,6 +157,8 @@ def test_rare_labels(sickroom):
     finding = sickroom.only("rare_labels")
     assert finding.seen == "fewer than 10 training rows have 'odd' (3), 'up' (9)"
     assert finding.change == {}, "nothing that concerns all other rows"
+    sickroom.record(label_rows={f"label {number}": 1 for number in range(12)})
+    assert sickroom.only("rare_labels").seen.endswith("'label 9' (1), ...")
 
 
 def test_tags_are_not_balanced(sickroom):

@@ -26,12 +26,12 @@ class RareLabels(Symptom):
         if not rare:
             return
         named = ", ".join(f"'{label}' ({counts[label]})" for label in rare[:SHOWN])
-        more = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
+        named += ", ..." if len(rare) > SHOWN else ""
         tags = case.form == "tags"
         yield Finding(
             "Rare tags" if tags else "Rare labels",
             "note",
-            f"fewer than {FEW} training {'words' if tags else 'rows'} have {named}{more}",
+            f"fewer than {FEW} training words have {named}" if tags else f"fewer than {FEW} training rows have {named}",
             "what so few teach depends on which ones they are",
             advice="more rows of them help most; or leave them out, or put them together with others",
         )
