@@ -91,6 +91,14 @@ def test_overfitting(sickroom):
     assert (changed.training.epochs, changed.method.dropout) == (2.0, 0.1)
 
 
+def test_the_mean_training_loss_is_no_validation(sickroom):
+    sickroom.curve(FALLING)
+    sickroom.validate([1.5, 1.0, 0.8])
+    for step in (STEPS // 2, STEPS):
+        sickroom.run.events.write("evaluation", step, split="train", metrics={"loss": 0.01 * step})
+    assert "overfitting" not in [finding.symptom for finding in sickroom.findings()]
+
+
 def test_a_rise_that_training_shares_is_no_overfitting(sickroom):
     sickroom.curve([*FALLING[:30], *[0.6] * 30])
     sickroom.validate([0.6, 0.4, 0.5, 0.8])

@@ -33,6 +33,18 @@ def test_each_recorded_thing_has_its_place():
     assert "unknown_thing" in found["Validation"]
 
 
+def test_what_training_came_to_between_evaluations_stands_beside_validation():
+    means = {"kind": "evaluation", "step": 2, "split": "train", "metrics": {"loss": 1.5, "perplexity": 4.5}}
+    events = [step(1, loss=2.0), step(2, loss=1.0), means, evaluation(2, accuracy=0.7, loss=0.9, perplexity=2.5)]
+    found = {curve.title: curve.svg for curve in curves(events)}
+    assert set(found) == {"Loss", "perplexity", "Validation"}
+    assert "training, mean since the last evaluation, step 2: 1.5" in found["Loss"]
+    assert "validation, step 2: 0.9" in found["Loss"]
+    assert "perplexity, train, step 2: 4.5" in found["perplexity"]
+    assert "perplexity, step 2: 2.5" in found["perplexity"]
+    assert "train" not in found["Validation"]
+
+
 def test_a_long_run_is_thinned_without_losing_its_end():
     (loss,) = curves([step(number, loss=1.0) for number in range(1, 10_001)])
     assert all(200 < count <= 240 for count in polylines(loss.svg))

@@ -42,6 +42,14 @@ def test_curves_samples_and_scores(run, notes, scores):
     assert tracker.named("close") == [("finished",)]
 
 
+def test_a_mean_of_steps_is_no_step(run, notes):
+    run.events.write("evaluation", 40, split="train", metrics={"loss": 0.5, "perplexity": 1.6})
+    tracker = notes()
+    replay(tracker, run)
+    values, step, _ = tracker.named("curves")[-1]
+    assert (values, step) == ({"train_mean/loss": 0.5, "train_mean/perplexity": 1.6}, 40)
+
+
 def test_who_it_is(run, notes):
     tracker = notes()
     replay(tracker, run)

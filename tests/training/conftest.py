@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from luthier.config import load_config
 from luthier.runs import Run, read_events
 from luthier.training.loop import Trainer
 from luthier.training.session import Materials, Session
+from luthier.training.sizes import Sizes, tuned_without_weights
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Bench:
     def materials(self, base: str = "llama", **parts: Any) -> Materials:
         file = self.write(self.folder / "run.yaml", self.models[base], self.rows, **parts)
         return Materials.gather(load_config(file))
+
+    def sizes(self, materials: Materials, dtype: str = "float32") -> Sizes:
+        """Of the materials' network, without its weights."""
+        return Sizes.of(*tuned_without_weights(materials, getattr(torch, dtype)), materials.task.head)
 
     def trainer(self, materials: Materials, name: str = "run") -> Trainer:
         """A trainer in the folder of that name, which may have been used before."""

@@ -1,5 +1,6 @@
 """Forecasts, checked against real networks: the tiny models, and what autograd really keeps."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from luthier.training.devices import find_device
 from luthier.training.fast.output import CHUNK_NUMBERS
 from luthier.training.forecast import FRAMEWORK_MB, Case, make_forecast
 from luthier.training.memory import ROOM
-from luthier.training.sizes import sizes_without_weights
+from luthier.training.sizes import tuned_without_weights
 from luthier.training.work import count_work
 
 BERT = {"base": "bert", "task": "sequence_classification"}
@@ -26,7 +27,7 @@ LORA = {"name": "lora", "rank": 8}
 )
 def test_sizes_are_those_of_the_network(bench, parts):
     materials = bench.materials(**parts)
-    sizes = sizes_without_weights(materials, torch.float32)
+    sizes = bench.sizes(materials)
     network = bench.trainer(materials).network
     assert (sizes.trainable, sizes.parameters) == count_parameters(network)
     assert sizes.frozen_bytes == 4 * (sizes.parameters - sizes.trainable)
@@ -42,7 +43,7 @@ def test_sizes_are_those_of_the_network(bench, parts):
 
 def test_an_encoder_decoder_has_the_layers_of_both(bench):
     materials = bench.materials("t5", task="seq2seq")
-    sizes = sizes_without_weights(materials, torch.float32)
+    sizes = bench.sizes(materials)
     assert (sizes.trainable, sizes.parameters) == count_parameters(bench.trainer(materials).network)
     assert (sizes.layers.count, sizes.layers.hidden, sizes.vocabulary, sizes.causal) == (4, 32, 300, False)
     forecast = make_forecast(materials, find_device("cpu-2"))
@@ -81,7 +82,7 @@ def test_activations_are_what_autograd_keeps(bench, dtype):
     micro = trainer.session.choice.engine.batches([materials.prepared.train[row] for row in range(8)])[0]
     trainer.network.train()
     really = kept_for_backward(trainer.network, lambda: trainer.session.choice.engine.loss(micro))
-    sizes = sizes_without_weights(materials, getattr(torch, dtype))
+    sizes = bench.sizes(materials, dtype)
     case = Case(sizes, find_device("cpu-2-bf16"), fast=False, level="fast", trained_bytes=16.0)
     logits = micro.batch.count * sizes.vocabulary * 12
     expected = case.memory_mb(micro.computed, 0)["activations"] * 1e6 + logits
@@ -89,7 +90,7 @@ def test_activations_are_what_autograd_keeps(bench, dtype):
 
 
 def test_levels_keep_less_and_less(bench):
-    sizes = sizes_without_weights(bench.materials(), torch.float32)
+    sizes = bench.sizes(bench.materials())
     cases = [Case(sizes, find_device("cpu-2"), True, level, 16.0) for level in ("fast", "balanced", "low")]
     kept = [case.memory_mb(1000, 10)["activations"] for case in cases]
     assert kept == sorted(kept, reverse=True)
@@ -101,7 +102,7 @@ def test_levels_keep_less_and_less(bench):
 
 
 def test_the_fast_engine_holds_few_logits(bench):
-    sizes = replace(sizes_without_weights(bench.materials(), torch.float32), vocabulary=262_144)
+    sizes = replace(bench.sizes(bench.materials()), vocabulary=262_144)
     fast, plain = (
         Case(sizes, find_device("l4"), engine, "fast", 16.0).memory_mb(4096, 4096) for engine in (True, False)
     )
@@ -130,6 +131,78 @@ def test_work_is_what_the_engines_compute(bench):
     assert work.computed < work.tokens, "the instruction is shared"
 
 
+@pytest.fixture
+def preferences(bench, tmp_path):
+    file = tmp_path / "pairs.jsonl"
+    rows = [
+        {"prompt": f"amber {number}", "chosen": "rose " * (number % 5 + 1), "rejected": "fell " * (number % 3 + 2)}
+        for number in range(40)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"labels": None, "instruction": None, "split": {"test": 0.1, "validation": 0.1, "by": "random"}}
+    return replace(bench, rows=file).materials(task="preference", data=data, training={"epochs": 1})
+
+
+def test_preferences_are_two_rows_that_the_base_answers_too(bench, preferences):
+    found = make_forecast(preferences, find_device("cpu-2"))
+    assert found.engine == "reference"
+    assert any("neither from single tokens nor from single rows" in assumption for assumption in found.assumptions)
+    session, train = bench.trainer(preferences).session, preferences.prepared.train
+    batches = [
+        micro
+        for step in range(1, session.total_steps + 1)
+        for micro in session.choice.engine.batches([train[row] for row in session.order.rows(step)])
+    ]
+    work = count_work(preferences.config, preferences.prepared, fast=False, share=False)
+    assert (found.computed, work.computed) == (work.computed, sum(micro.computed for micro in batches))
+    assert work.supervised == sum(int((micro.batch.targets >= 0).sum()) for micro in batches)
+    assert work.longest[0] > int(max(train.lengths)), "the prompt is read twice"
+    case = Case(bench.sizes(preferences), find_device("cpu-2"), False, "fast", 16.0)
+    together, alone = case.seconds(work), case.seconds(replace(work, compared=False))
+    assert 1.2 < together["computation"] / alone["computation"] < 1.5
+    assert together["memory bandwidth"] / alone["memory bandwidth"] == pytest.approx(1.5)
+
+
+def test_virtual_tokens_go_through_the_layers(bench):
+    """Once for all rows of a micro-batch in the fast engine, with every row in the other one; a prefix never does."""
+    computed = {}
+    for name in ("lora", "prompt", "prefix"):
+        method = {"name": name} if name == "lora" else {"name": name, "tokens": 4}
+        for engine in ("auto", "reference"):
+            materials = bench.materials(method=method, training={"engine": engine, "micro_batch": 4, "epochs": 1})
+            found = make_forecast(materials, find_device("cpu-2"))
+            assert found.engine == ("fast" if engine == "auto" else "reference")
+            computed[name, engine] = found.computed
+    session = bench.trainer(
+        bench.materials(method={"name": "prompt", "tokens": 4}, training={"micro_batch": 4, "epochs": 1})
+    ).session
+    train = session.materials.prepared.train
+    steps = range(1, session.total_steps + 1)
+    batches = [m for s in steps for m in session.choice.engine.batches([train[row] for row in session.order.rows(s)])]
+    assert computed["prompt", "auto"] == sum(micro.computed for micro in batches)
+    assert computed["prompt", "auto"] == computed["lora", "auto"] + 4 * len(batches)
+    assert computed["prompt", "reference"] == computed["lora", "reference"] + 4 * len(train)
+    assert computed["prefix", "auto"] == computed["lora", "auto"]
+    assert computed["prefix", "reference"] == computed["lora", "reference"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"method": {"name": "llama_adapter"}}, "adds its own inputs"),
+        ({"method": {"name": "prompt"}, **BERT}, "of a causal language model only"),
+        ({"method": {"name": "p_tuning", "encoder": "lstm", "dropout": 0.1}}, "with dropout"),
+    ],
+    ids=["llama_adapter", "encoder", "dropout"],
+)
+def test_what_the_fast_engine_refuses_is_not_forecast_on_it(bench, parts, reason):
+    found = make_forecast(bench.materials(**parts), find_device("cpu-2"))
+    assert found.engine == "reference"
+    assert any("does not support this run" in words and reason in words for words in found.assumptions)
+    with pytest.raises(ModelError, match=reason):
+        make_forecast(bench.materials(**parts, training={"engine": "fast"}), find_device("cpu-2"))
+
+
 def test_long_runs_are_sampled(bench):
     materials = bench.materials(training={"epochs": 100})
     work = count_work(materials.config, materials.prepared, fast=False, share=False)
@@ -151,7 +224,7 @@ def test_a_run_that_fits(bench):
 def test_memory_that_is_short_is_spared(bench):
     """`auto` keeps less where it must; where even that is too much, the run does not fit."""
     materials = bench.materials()
-    sizes = sizes_without_weights(materials, torch.float32)
+    sizes = bench.sizes(materials)
     work = count_work(materials.config, materials.prepared, fast=True, share=True)
     device = find_device("cpu-2")
     needed = {
@@ -169,7 +242,7 @@ def test_memory_that_is_short_is_spared(bench):
 
 
 def test_time_follows_the_device(bench):
-    sizes = sizes_without_weights(bench.materials(), torch.float32)
+    sizes = bench.sizes(bench.materials())
     materials = bench.materials()
     work = count_work(materials.config, materials.prepared, fast=True, share=True)
     slow, quick = (Case(sizes, find_device(name), True, "fast", 16.0).seconds(work) for name in ("cpu-4", "cpu-8"))
@@ -199,4 +272,4 @@ def test_a_configuration_that_cannot_be_built(bench, tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
     broken = replace(materials, files=replace(materials.files, folder=tmp_path))
     with pytest.raises(ModelError, match="cannot be built"):
-        sizes_without_weights(broken, torch.float32)
+        tuned_without_weights(broken, torch.float32)

@@ -133,7 +133,9 @@ def test_interrupted_and_resumed_is_as_if_nothing_had_happened(bench, weights, s
     told, expected = events(second), events(whole)
     assert [event["step"] for event in told] == list(range(1, 10))
     assert [event["loss"] for event in told] == [event["loss"] for event in expected]
-    assert [e["step"] for e in events(second, "evaluation")] == [e["step"] for e in events(whole, "evaluation")]
+    measured = [[(e["step"], e["split"], e["metrics"]) for e in events(t, "evaluation")] for t in (second, whole)]
+    assert measured[0] == measured[1]
+    assert [(step, split) for step, split, _ in measured[0]][:2] == [(3, "train"), (3, "validation")]
     assert second.session.progress.tokens == whole.session.progress.tokens
 
 
@@ -399,7 +401,10 @@ def test_a_time_limit_ends_with_an_evaluation_and_a_checkpoint(bench, events, we
         patch.setattr("luthier.training.loop.time.monotonic", lambda: clock[0])
         trainer.fit()
     assert [event["step"] for event in events(trainer)] == [1, 2, 3]
-    assert [event["step"] for event in events(trainer, "evaluation")] == [3]
+    assert [(event["step"], event["split"]) for event in events(trainer, "evaluation")] == [
+        (3, "train"),
+        (3, "validation"),
+    ]
     assert [event["message"] for event in events(trainer, "warning")] == [
         "training.time_limit (1 min) was reached at step 3 of 9"
     ]
@@ -460,6 +465,25 @@ def test_samples_are_shown_before_and_while_it_learns(bench, events):
     assert [event["step"] for event in shown] == [0, 1, 2]
     assert {row["expected"] for row in shown[0]["rows"]} == {"up", "down", "flat"}
     assert len({tuple(row["prompt"] for row in event["rows"]) for event in shown}) == 1, "the same ones every time"
+
+
+@pytest.mark.parametrize("metrics", [["loss", "perplexity"], ["accuracy"]])
+def test_beside_validation_stands_the_mean_of_what_was_learned_since(bench, events, metrics):
+    asked = {"every": 2, "samples": 0, "metrics": metrics}
+    materials = bench.materials(training={"max_steps": 5, "batch_size": 7}, evaluation=asked)
+    trainer = bench.trainer(materials)
+    trainer.fit()
+    told = [event for event in events(trainer, "evaluation") if event["split"] == "train"]
+    assert [event["step"] for event in told] == [2, 4, 5]
+    losses = [event["loss"] for event in events(trainer)]
+    counts = [sum(row.supervised_count for row in trainer.rows(step)) for step in range(1, 6)]
+    assert len(set(counts)) > 1
+    for event, steps in zip(told, (slice(0, 2), slice(2, 4), slice(4, 5)), strict=True):
+        mean = sum(loss * count for loss, count in zip(losses[steps], counts[steps], strict=True)) / sum(counts[steps])
+        expected = {"loss": mean, "perplexity": math.exp(mean)} if "perplexity" in metrics else {"loss": mean}
+        assert event["metrics"] == pytest.approx(expected)
+    assert trainer.session.progress.best_step in (2, 4, 5)
+    assert (trainer.session.progress.loss, trainer.session.progress.learned) == (0.0, 0)
 
 
 def test_written_answers_are_scored_at_every_evaluation_and_may_pick_the_best(bench, events):

@@ -1,17 +1,15 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from luthier.training.memory import KEPT, Layers, pieces
-from luthier.training.sizes import sizes_without_weights
 
 
 @pytest.mark.parametrize("targets", ["all-linear", "attention"])
 def test_the_loaded_network_and_the_one_without_weights_have_the_same_layers(targets, bench):
     materials = bench.materials(method={"name": "lora", "rank": 4, "targets": targets})
     session = bench.trainer(materials).session
-    assert Layers.of(session.base, session.network) == sizes_without_weights(materials, torch.float32).layers
+    assert Layers.of(session.base, session.network) == bench.sizes(materials).layers
 
 
 def test_narrower_values_and_fewer_layers_keep_less():

@@ -10,7 +10,6 @@ from luthier.evaluation.speaker import open_speaker
 from luthier.methods import frozen_bytes
 from luthier.runs import read_events
 from luthier.runs.files import read_json
-from luthier.training.sizes import sizes_without_weights
 
 pytest.importorskip("bitsandbytes", reason="quantised bases need bitsandbytes: pip install luthier[quantise]")
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_cache")]
@@ -88,7 +87,7 @@ def test_the_forecast_for_other_devices_knows_what_the_base_takes(bench, wide_ll
     bench.models["wide"] = wide_llama
     materials = bench.materials("wide", model={"quantise": kind})
     expected = frozen_bytes(bench.trainer(materials).network)
-    found = sizes_without_weights(materials, torch.float32)
+    found = bench.sizes(materials)
     assert found.frozen_bytes == pytest.approx(expected, rel=0.03)
 
 

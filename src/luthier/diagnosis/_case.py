@@ -60,7 +60,7 @@ class Case:
 
     def validation(self, metric: str) -> list[tuple[int, float]]:
         """(step, value) of a validation metric, where it was measured."""
-        evaluations = [event for event in self.events if event["kind"] == "evaluation"]
+        evaluations = [e for e in self.events if e["kind"] == "evaluation" and e["split"] != "train"]
         pairs = [(int(event["step"]), event["metrics"].get(metric)) for event in evaluations]
         return [(step, float(value)) for step, value in pairs if value is not None and math.isfinite(value)]
 

@@ -13,6 +13,14 @@ TABLES = ("position_embeddings", "wpe", "embed_positions")
 """What modules with a vector for every position are called."""
 
 
+def tokens_in_front(network: Any) -> int:
+    """Virtual tokens that go through the layers with every row: none of a prefix, which is keys and values only."""
+    config: Any = getattr(network, "active_peft_config", None)
+    if config is None or not config.is_prompt_learning or config.peft_type == "PREFIX_TUNING":
+        return 0
+    return int(config.num_virtual_tokens)
+
+
 def check_room(network: Any, length: int) -> None:
     """Raises ModelError when a row of so many tokens has no room behind the virtual ones."""
     virtual, most = network.active_peft_config.num_virtual_tokens, _positions(network.get_base_model())

@@ -39,8 +39,13 @@ def curves(events: Sequence[Event]) -> list[Curve]:
     return [*found, Curve(title, line_chart(title, [Series(title, rate, "s0")]))]
 
 
-def _loss(training: Sequence[Point], validation: Mapping[str, Sequence[Point]]) -> list[Series]:
-    lines = [Series(tell(split), points, "s1", dots=True) for split, points in validation.items()]
+def _loss(training: Sequence[Point], measured: Mapping[str, Sequence[Point]]) -> list[Series]:
+    lines = [
+        Series(tell("training, mean since the last evaluation"), points, "s2", dots=True)
+        if split == "train"
+        else Series(tell(split), points, "s1", dots=True)
+        for split, points in measured.items()
+    ]
     if not training:
         return lines
     each, smooth = _thinned(training), _smoothed(training)
@@ -52,13 +57,14 @@ def _loss(training: Sequence[Point], validation: Mapping[str, Sequence[Point]]) 
 
 
 def _scores(validation: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str, list[Series]]:
-    """Metrics between -1 and 1 share a chart; each other one has its own."""
+    """Metrics between -1 and 1 share a chart; each other one has its own, which training and validation share."""
     charts: dict[str, list[Series]] = {}
     for metric, lines in validation.items():
         for split, points in lines.items():
             name = _name(metric, split)
             shared = all(-1 <= y <= 1 for _, y in points)
-            chart = charts.setdefault(tell("Validation") if shared else name, [])
+            title = _name(metric, "validation") if split == "train" else name
+            chart = charts.setdefault(tell("Validation") if shared else title, [])
             chart.append(Series(name, points, f"s{len(chart) % 6}", dots=True))
     return charts
 

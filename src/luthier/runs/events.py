@@ -3,7 +3,8 @@
 Kinds and their fields (each also has `kind`, `time` in seconds since the epoch, and `step`):
 
 - `step`: loss, learning_rate, grad_norm, tokens_per_second, tokens (seen so far), seconds (of training so far)
-- `evaluation`: split (validation, or samples: the written answers that are shown), metrics {name: value}
+- `evaluation`: split (validation; train: means over the steps since the last evaluation, as they were computed; or
+  samples: the written answers that are shown), metrics {name: value}
 - `samples`: rows [{prompt, expected, answer, valid}]
 - `checkpoint`: path, best (bool)
 - `warning`: message

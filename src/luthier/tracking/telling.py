@@ -35,7 +35,7 @@ class Teller:
             case "step":
                 self._curves("train", {name: event.get(name) for name in CURVES})
             case "evaluation":
-                self._curves(event["split"], event["metrics"])
+                self._curves("train_mean" if event["split"] == "train" else event["split"], event["metrics"])
             case "samples" if self._tracker.options.samples:
                 self._tracker.table("samples", event["rows"], self._step, self._time)
 

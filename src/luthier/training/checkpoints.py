@@ -40,6 +40,8 @@ class Progress:
     Attributes:
         step: optimiser steps done.
         tokens: real tokens trained on.
+        loss: summed loss of the steps since the last evaluation.
+        learned: what it is divided by for the mean: their supervised tokens, or rows of a classifier.
         seconds: time spent in steps.
         elapsed: seconds since training began, evaluations and checkpoints included, interruptions not.
         best_step: step of the best evaluation; 0 = none yet.
@@ -53,6 +55,8 @@ class Progress:
 
     step: int = 0
     tokens: int = 0
+    loss: float = 0.0
+    learned: int = 0
     seconds: float = 0.0
     elapsed: float = 0.0
     best_step: int = 0

@@ -14,24 +14,30 @@ pieces that the allocator holds besides are those of `luthier.training.memory`. 
 
 Time: a frozen weight of a linear layer costs 4 operations a token (forward, and the gradient of its input), a trained
 one 6; the output layer the same, for supervised tokens; attention 6 L h t^2 for a row of t tokens, twice that where
-tokens see both sides; `low` computes forward twice. All divided by the device's rate times `UTILISATION`; but never
-less than reading the frozen weights twice for every micro-batch takes at the memory's bandwidth, nor than starting the
-kernels of its layers takes.
+tokens see both sides; `low` computes forward twice. A preference is two rows, and the base answers them too: one more
+forward pass of the frozen weights. Virtual tokens go through the layers like any others. All divided by the device's
+rate times `UTILISATION`; but never less than reading the frozen weights in every pass over a micro-batch takes at the
+memory's bandwidth, nor than starting the kernels of its layers takes.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from luthier.errors import ConfigError
 from luthier.methods import Method
+from luthier.models.base import Head
 from luthier.models.loading import COMPUTES
+from luthier.models.soft_prompts import tokens_in_front
 from luthier.training.devices import Device
 from luthier.training.memory import ROOM, pieces, trained_bytes
 from luthier.training.session import Materials
-from luthier.training.sizes import Sizes, sizes_without_weights
+from luthier.training.sizes import Sizes, tuned_without_weights
 from luthier.training.work import Work, count_work
+
+if TYPE_CHECKING:
+    from torch import nn
 
 UTILISATION = 0.4
 """Share of the published rate that training is taken to reach."""
@@ -98,20 +104,20 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
 
     Raises:
         ConfigError: the device does not compute in `model.dtype`.
-        ModelError: the network cannot be built without its weights.
+        ModelError: the network cannot be built without its weights, or the engine asked for does not support the run.
     """
     import torch
 
     config, rows = materials.config, materials.prepared.train
     dtype, reason = _dtype_there(config.model.dtype, device, materials.method)
-    sizes = sizes_without_weights(materials, getattr(torch, dtype))
-    two_parts = materials.task.head == "seq2seq_lm"
-    fast = config.training.engine != "reference" and not two_parts
-    share = sizes.causal and not getattr(config.method, "dropout", 0.0)
-    work = count_work(config, materials.prepared, fast=fast, share=share)
+    base, network = tuned_without_weights(materials, getattr(torch, dtype))
+    sizes = Sizes.of(base, network, materials.task.head)
+    level = "balanced" if config.training.memory == "auto" else config.training.memory
+    fast, share, refusal = _fast_engine(materials, network, level)
+    share, virtual = share and sizes.causal, tokens_in_front(network)
+    work = count_work(config, materials.prepared, fast=fast, share=share, virtual=virtual)
     room = ROOM * device.memory_gb * 1e3
     tokens, supervised, count = work.largest
-    level = "balanced" if config.training.memory == "auto" else config.training.memory
     case = Case(sizes, device, fast, level, trained_bytes(config.training.optimizer))
     if config.training.memory == "auto" and case.memory_mb(tokens, supervised)["all"] > room:
         case = replace(case, level="low")
@@ -135,11 +141,31 @@ def make_forecast(materials: Materials, device: Device) -> Forecast:
         room_mb=room,
         fits=memory["all"] <= room,
         micro_batch=(count, tokens),
-        most_rows=case.most_rows(config.training.batch_size, max(rows.lengths), max(rows.supervised), room),
+        most_rows=case.most_rows(config.training.batch_size, *work.longest, room),
         training_hours=seconds[bound] / 3600,
         bound=bound,
-        assumptions=_assumptions(device, fast, two_parts),
+        assumptions=_assumptions(device, fast, refusal, materials.task.head),
     )
+
+
+def _fast_engine(materials: Materials, network: nn.Module, level: str) -> tuple[bool, bool, str]:
+    """(whether the fast engine runs, whether rows may share beginnings in it, why it does not support the run).
+
+    Raises:
+        ModelError: it was asked for and does not support the run.
+    """
+    from luthier.training.fast.engine import taken_apart, unsupported
+
+    wanted = materials.config.training.engine
+    if wanted == "reference":
+        return False, False, ""
+    try:
+        parts, _ = taken_apart(network, materials.task, level)
+    except NotImplementedError as error:
+        if wanted == "fast":
+            raise unsupported(error) from error
+        return False, False, str(error)
+    return True, not parts.draws, ""
 
 
 def _dtype_there(wanted: str, device: Device, method: Method) -> tuple[str, str]:
@@ -201,21 +227,24 @@ class Case:
 
     def seconds(self, work: Work) -> dict[str, float]:
         """Seconds of all steps by what limits them; the largest counts."""
-        sizes, again = self.sizes, 2 if self.level == "low" else 0
-        products = work.computed * ((4 + again) * sizes.frozen_products + (6 + again) * sizes.trained_products)
-        output = 4 * work.supervised * sizes.vocabulary * sizes.layers.hidden
-        attention = (6 if sizes.causal else 12) * sizes.layers.count * sizes.layers.hidden * work.squares
+        sizes, again, base = self.sizes, 2 if self.level == "low" else 0, 2 if work.compared else 0
+        products = work.computed * ((4 + again + base) * sizes.frozen_products + (6 + again) * sizes.trained_products)
+        output = (4 + base) * work.supervised * sizes.vocabulary * sizes.layers.hidden
+        causal = (6 + base) * sizes.layers.count * sizes.layers.hidden * work.squares
         rate = self.device.tflops[sizes.dtype] * 1e12 * UTILISATION
+        passes = work.micro_batches * (3 if work.compared else 2)
         return {
-            "computation": (products + output + attention) / rate,
-            "memory bandwidth": 2 * work.micro_batches * sizes.frozen_bytes / (self.device.bandwidth_gb_s * 1e9),
-            "starting kernels": work.micro_batches * sizes.layers.count * LAUNCH_SECONDS[self.device.kind],
+            "computation": (products + output + (causal if sizes.causal else 2 * causal)) / rate,
+            "memory bandwidth": passes * sizes.frozen_bytes / (self.device.bandwidth_gb_s * 1e9),
+            "starting kernels": passes / 2 * sizes.layers.count * LAUNCH_SECONDS[self.device.kind],
         }
 
 
-def _assumptions(device: Device, fast: bool, two_parts: bool) -> list[str]:
+def _assumptions(device: Device, fast: bool, refusal: str, head: Head) -> list[str]:
     context = "the process with its libraries" if device.kind == "cpu" else "the device's context and kernels"
     engine = ["the fast engine is taken to support this network: that is tried where it runs"] if fast else []
+    engine += [f"the fast engine does not support this run: {refusal}"] if refusal else []
+    two_parts = head == "seq2seq_lm"
     engine += ["every token is taken to go through encoder and decoder: it will be less"] if two_parts else []
     return [
         f"estimate: nothing was measured on this device; its facts are from: {device.source}",

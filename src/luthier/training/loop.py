@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from luthier import registry
 from luthier.config import share_to_steps
 from luthier.data.records import TokenSequence
@@ -155,7 +157,7 @@ class Trainer:
         )
 
     def gradient(self, step: int) -> tuple[float, float, int]:
-        """Accumulates the gradient of a step.
+        """Accumulates the gradient of a step, and its loss in the progress.
 
         Returns:
             (mean loss per supervised token, gradient norm before clipping, real tokens)
@@ -173,6 +175,9 @@ class Trainer:
         norm = self._clip()
         self._check(norm, step, [row for micro in batches for row in micro.batch.row_ids], "gradient")
         self.freed.after_step()
+        count = sum(micro.batch.count for micro in batches)
+        progress = self.session.progress
+        progress.loss, progress.learned = progress.loss + total * count, progress.learned + count
         return total, norm, sum(len(row.ids) + len(row.rejected) for row in rows)
 
     def _backward(self, batches: Sequence[Any], step: int) -> float:
@@ -251,6 +256,7 @@ class Trainer:
         progress = self.session.progress
         self.network.eval()
         scores = self.judge.score(self.network)
+        self._tell_training_loss("perplexity" in scores)
         self.session.events.write("evaluation", progress.step, split="validation", metrics=scores)
         scores = scores | self._show_samples() | scores  # where both have a metric, that of more rows decides
         value = scores[self.best]
@@ -259,6 +265,15 @@ class Trainer:
             progress.best_step, progress.best_value = progress.step, value
         self._watch(scores)
         return improved
+
+    def _tell_training_loss(self, perplexity: bool) -> None:
+        """The mean loss of all that was learned since the last evaluation, as it was in the steps that learned it."""
+        progress = self.session.progress
+        metrics = {"loss": progress.loss / progress.learned}
+        if perplexity:
+            metrics["perplexity"] = float(np.exp(metrics["loss"]))
+        self.session.events.write("evaluation", progress.step, split="train", metrics=metrics)
+        progress.loss, progress.learned = 0.0, 0
 
     def _watch(self, scores: dict[str, float]) -> None:
         """Tells early stopping and the schedule how validation went."""

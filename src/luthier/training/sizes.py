@@ -54,9 +54,29 @@ class Sizes:
     vocabulary: int
     causal: bool
 
+    @classmethod
+    def of(cls, base: BaseModel, network: nn.Module, kind: Head) -> Sizes:
+        """Those of a base and the network that a method made of it."""
+        inner: Any = base.network
+        trainable, parameters = count_parameters(network)
+        linear = linear_layers(network, base.architecture)
+        table = inner.get_input_embeddings().weight
+        head = None if kind in NEW_HEADS else inner.get_output_embeddings()
+        return cls(
+            parameters=parameters,
+            trainable=trainable,
+            frozen_bytes=_frozen_bytes(network, linear, base.quantise),
+            dtype=str(table.dtype).removeprefix("torch."),
+            layers=Layers.of(base, network),
+            frozen_products=sum(module.weight.numel() for module in linear if not module.weight.requires_grad),
+            trained_products=sum(module.weight.numel() for module in linear if module.weight.requires_grad),
+            vocabulary=0 if head is None else head.weight.shape[0],
+            causal=kind == "causal_lm",
+        )
 
-def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
-    """Sizes of a run's network, its method applied.
+
+def tuned_without_weights(materials: Materials, dtype: torch.dtype) -> tuple[BaseModel, nn.Module]:
+    """A run's base on the meta device, and the network that its method makes of it.
 
     Args:
         materials: from `Materials.gather`.
@@ -65,8 +85,8 @@ def sizes_without_weights(materials: Materials, dtype: torch.dtype) -> Sizes:
     Raises:
         ModelError: the network cannot be built from its configuration, or the method does not fit it.
     """
-    base, task = base_without_weights(materials, dtype), materials.task
-    return _sizes(base, materials.method.apply(base, peft_task=task.peft_task, total_steps=1), task.head)
+    base = base_without_weights(materials, dtype)
+    return base, materials.method.apply(base, peft_task=materials.task.peft_task, total_steps=1)
 
 
 def base_without_weights(materials: Materials, dtype: torch.dtype) -> BaseModel:
@@ -103,25 +123,6 @@ def _without_weights(materials: Materials, dtype: torch.dtype) -> Any:
             f"the network of '{files.source}' cannot be built: {error}", where=str(files.folder)
         ) from error
     return network.requires_grad_(False)
-
-
-def _sizes(base: BaseModel, network: nn.Module, kind: Head) -> Sizes:
-    inner: Any = base.network
-    trainable, parameters = count_parameters(network)
-    linear = linear_layers(network, base.architecture)
-    table = inner.get_input_embeddings().weight
-    head = None if kind in NEW_HEADS else inner.get_output_embeddings()
-    return Sizes(
-        parameters=parameters,
-        trainable=trainable,
-        frozen_bytes=_frozen_bytes(network, linear, base.quantise),
-        dtype=str(table.dtype).removeprefix("torch."),
-        layers=Layers.of(base, network),
-        frozen_products=sum(module.weight.numel() for module in linear if not module.weight.requires_grad),
-        trained_products=sum(module.weight.numel() for module in linear if module.weight.requires_grad),
-        vocabulary=0 if head is None else head.weight.shape[0],
-        causal=kind == "causal_lm",
-    )
 
 
 def _frozen_bytes(network: nn.Module, linear: list[Any], quantise: str) -> int:

@@ -44,6 +44,25 @@ ROWS_AT_ONCE = 256
 """Rows that are laid out together before training."""
 
 
+def taken_apart(network: Any, task: Task, memory: str) -> tuple[Parts, Virtual | None]:
+    """What the engine runs of a network, and the virtual tokens of its method.
+
+    Args:
+        network: the network with its method; its weights are not needed.
+        task: what is learned.
+        memory: low | balanced | fast.
+
+    Raises:
+        NotImplementedError: the engine does not support them; what it does support is tried out on the weights.
+    """
+    if getattr(network.config, "is_encoder_decoder", False):
+        raise NotImplementedError("an encoder-decoder reads two sequences a row, and flat rows are one")
+    if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
+        raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
+    parts = Parts.of(network)
+    return parts, Virtual.of(network, draws=parts.draws, memory=memory)
+
+
 class FastEngine:
     """Computes the loss of flat micro-batches.
 
@@ -90,12 +109,7 @@ class FastEngine:
         self.draws, self.share, self.offset = False, False, 0
         self.below: Below | None = None
         self.last: Last | None = None
-        if getattr(network.config, "is_encoder_decoder", False):
-            raise NotImplementedError("an encoder-decoder reads two sequences a row, and flat rows are one")
-        if not isinstance(task, LearnsTokens | LearnsRows | LearnsTags):
-            raise NotImplementedError("the loss of this task follows neither from single tokens nor from single rows")
-        self.parts = Parts.of(network)
-        self.virtual = Virtual.of(network, memory=memory)
+        self.parts, self.virtual = taken_apart(network, task, memory)
         self.output = OutputLayer(self.parts.whole) if isinstance(task, LearnsTokens) else None
         self.forwards = self._replacements(recompute=memory != "fast" and "recompute" not in self.without)
         try_out(self, examples, dtype)

@@ -1,4 +1,4 @@
-"""A model of `transformers` seen from the fast engine: head, body and layers."""
+"""A model of `transformers` seen from the fast engine: head, body, layers, and what it draws at random."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+
+DROPOUTS = ("attention_dropout", "attn_pdrop", "dropout", "activation_dropout")
+"""Keys of configurations whose dropout may be applied without a module of its own."""
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,9 @@ class Parts:
         lists = [module for module in body.modules() if isinstance(module, nn.ModuleList)]
         configs = {id(module.config): module.config for module in network.modules() if hasattr(module, "config")}
         return cls(network, whole, body, tuple(lists[0]) if lists else (), tuple(configs.values()), accepted)
+
+    @property
+    def draws(self) -> bool:
+        """Whether its modules or its configuration say that dropout is drawn while training; the trial tries it."""
+        modules = any(isinstance(module, nn.Dropout) and module.p for module in self.network.modules())
+        return modules or any(getattr(config, name, 0) for config in self.configs for name in DROPOUTS)

@@ -21,6 +21,7 @@ from luthier.training.fast.batch import FlatBatch
 from luthier.training.fast.below import Below
 from luthier.training.fast.last import Last
 from luthier.training.fast.lora import siblings
+from luthier.training.fast.virtual import DRAWN
 
 if TYPE_CHECKING:
     from luthier.training.fast.engine import FastEngine
@@ -47,7 +48,7 @@ def try_out(engine: FastEngine, examples: Sequence[TokenSequence], dtype: torch.
     try:
         engine.draws = _draws(engine, batch)
         if engine.draws and engine.virtual:
-            raise NotImplementedError("with dropout every row draws its own for the virtual tokens")
+            raise NotImplementedError(DRAWN)
         network.eval()
         expected = gradients(network, engine.task.loss(network, batch))
         plain = engine.forwards

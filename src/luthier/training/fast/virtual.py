@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 KEYS_ONLY = "PREFIX_TUNING"
+DRAWN = "with dropout every row draws its own for the virtual tokens"
 EMBEDDED = ("PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING")
 
 
@@ -32,15 +33,16 @@ class Virtual:
     keys_only: bool
 
     @classmethod
-    def of(cls, network: Any, *, memory: str) -> Virtual | None:
+    def of(cls, network: Any, *, draws: bool, memory: str) -> Virtual | None:
         """None where the method has none.
 
         Args:
             network: the network with its method.
+            draws: whether dropout is drawn while training.
             memory: low | balanced | fast.
 
         Raises:
-            NotImplementedError: they come in a way that the engine does not know.
+            NotImplementedError: they are not the same for all rows, or come in a way that the engine does not know.
         """
         config = getattr(network, "active_peft_config", None)
         if config is None or not (config.is_prompt_learning or config.is_adaption_prompt):
@@ -50,6 +52,9 @@ class Virtual:
             raise NotImplementedError("the method adds its own inputs to the model")
         if config.task_type != "CAUSAL_LM":
             raise NotImplementedError("virtual tokens are shared by the rows of a causal language model only")
+        encoder_draws: float = getattr(config, "encoder_dropout", 0.0)
+        if draws or encoder_draws:
+            raise NotImplementedError(DRAWN)
         if kind == KEYS_ONLY and memory == "low":
             raise NotImplementedError("a prefix gets lost when layers are recomputed")
         return cls(network, config.num_virtual_tokens, kind == KEYS_ONLY)
