@@ -75,7 +75,8 @@ def texts(recipe: str, path: str, share: float, *others: str, key: str = "data.t
 
 def encoder(recipe: str, path: str, metric: str = "f1_macro") -> Reduced:
     """A recipe on a small encoder, which is quick enough for whole passes."""
-    return Reduced(recipe, (f"data.train={path}", "data.limit=1200", "training.epochs=1"), metric)
+    settings = (f"data.train={path}", "data.limit=1200", "training.epochs=1", "evaluation.every=null")
+    return Reduced(recipe, settings, metric)
 
 
 HEADLINES = Reduced("finance_headlines", (*SHORT, "evaluation.modes=[labels]", "evaluation.few_shot=0"), "f1_macro")
