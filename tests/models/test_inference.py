@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.models import inference
 from luthier.models.inference import (
     batches_by_length,
     common_prefix,
@@ -150,6 +151,19 @@ def test_finished_rows_are_left_out_once_they_are_half(counting):
         handle.remove()
     assert rows[:2] == [1, 4]
     assert rows[-1] <= 2 < len(rows)
+
+
+def test_long_answers_are_written_side_by_side(counting, monkeypatch):
+    """However many tokens there will be, only the logits of one of them are held for a row."""
+    prompts = [[*range(3, 12), last] for last in (20, 25, 33, 47)]
+    monkeypatch.setattr(inference, "LOGITS_AT_ONCE", 4 * counting.config.vocab_size)
+    rows = []
+    handle = counting.register_forward_hook(lambda module, inputs, output: rows.append(len(inputs[0])))
+    try:
+        greedy_answers(counting, prompts, frozenset(), max_new_tokens=12, pad_id=0)
+    finally:
+        handle.remove()
+    assert rows == [1, *[4] * 12]
 
 
 def test_common_prefix_leaves_a_token_to_each():

@@ -134,6 +134,7 @@ class PromptReader:
         prompts: token ids of each prompt.
         pad_id: any token id; padded places are masked.
         new_tokens: tokens that will be fed behind each prompt.
+        at_once: so many of them in one call.
         copies: continuations of each prompt.
 
     Attributes:
@@ -141,7 +142,14 @@ class PromptReader:
     """
 
     def __init__(
-        self, network: nn.Module, prompts: Sequence[Sequence[int]], pad_id: int, new_tokens: int, *, copies: int = 1
+        self,
+        network: nn.Module,
+        prompts: Sequence[Sequence[int]],
+        pad_id: int,
+        new_tokens: int,
+        *,
+        at_once: int,
+        copies: int = 1,
     ) -> None:
         self.network, self.prefix_cache, self.begun = behind_soft_prompt(network)
         self.prompts = prompts
@@ -150,7 +158,7 @@ class PromptReader:
         longest = self.begun + max(len(prompt) for prompt in prompts)
         config: Any = network.config
         vocabulary = config.get_text_config().vocab_size
-        self.most_rows = rows_at_once(longest + new_tokens, max(new_tokens, 1) * vocabulary)
+        self.most_rows = rows_at_once(longest + new_tokens, max(at_once, 1) * vocabulary)
         self.device = next(network.parameters()).device
         self.positions = accepts(network, "position_ids")
         self.last_only = {"logits_to_keep": 1} if accepts(network, "logits_to_keep") else {}
@@ -229,7 +237,7 @@ def score_continuations(
     padded_kt = torch.tensor([[*c, *[pad_id] * (longest - len(c))] for c in continuations])
     real_kt = torch.tensor([[True] * len(c) + [False] * (longest - len(c)) for c in continuations])
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id, longest - 1, copies=len(continuations))
+        reader = PromptReader(network, prompts, pad_id, longest - 1, at_once=longest - 1, copies=len(continuations))
         padded_kt, real_kt = padded_kt.to(reader.device), real_kt.to(reader.device)
         for indices, read in reader.batches():
             scores_bk = read.logits_bv.log_softmax(-1)[:, padded_kt[:, 0]]
@@ -268,7 +276,7 @@ def greedy_answers(
 
     answers: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
-        reader = PromptReader(network, prompts, pad_id, max_new_tokens - 1)
+        reader = PromptReader(network, prompts, pad_id, max_new_tokens - 1, at_once=1)
         for indices, read in reader.batches():
             rows, done = indices, set[int]()
             next_b = read.logits_bv.argmax(-1)
