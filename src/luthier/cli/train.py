@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luthier import registry
 from luthier.cli.output import Json, Overrides, emit
 from luthier.languages import retell, speaking, tell
 
@@ -43,6 +42,7 @@ def result(run: Any) -> dict[str, Any]:
 
 def show(run: Any, console: Console) -> None:
     """Scores, where everything lies, and what to do next."""
+    from luthier import registry
     from luthier.cli.evaluate import show_scores
     from luthier.data.ledger import summarise
     from luthier.reporting.tables import ledger_tables, mix_table
